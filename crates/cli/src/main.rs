@@ -1,0 +1,2 @@
+//! The `resurgam` program.
+fn main() {}

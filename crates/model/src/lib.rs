@@ -1,0 +1,18 @@
+//! The words of the field as types, and the decisions that need nothing but data.
+//!
+//! What this crate promises: every function here is pure. No clock, no randomness, no files, no network: times and
+//! random bytes come in as arguments, so that each rule can be tested on every input.
+//!
+//! What it must not know: how anything is stored, listed, fetched or shown.
+
+pub mod bytepath;
+pub mod id;
+pub mod point;
+pub mod policy;
+pub mod replica;
+pub mod report;
+pub mod retention;
+
+pub use bytepath::BytePath;
+pub use id::{GroupId, JobId, PointId, ReplicaId, ServerId, SourceId, VolumeId};
+pub use jiff::Timestamp;

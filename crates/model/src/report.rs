@@ -1,0 +1,233 @@
+//! What a command answers: the documents of the command line's JSON. Keys may be added, none is ever renamed.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{PointId, SourceId, VolumeId, point::Point};
+
+/// An item that could not be read when a point was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unread {
+    /// Its full path, every byte shown.
+    pub path: String,
+    /// What was wrong.
+    pub error: String,
+}
+
+/// Something left out of a point on purpose, other than by the user's own globs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftOut {
+    /// Its full path, every byte shown.
+    pub path: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Answer of `protect` and `backup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct BackupReport {
+    /// The points made.
+    pub points: Vec<Point>,
+    /// What could not be read.
+    pub unread: Vec<Unread>,
+    /// What was left out.
+    pub left_out: Vec<LeftOut>,
+}
+
+/// An item that was not restored, or was restored without proof that it is right.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Unproved {
+    /// Its path inside the point, every byte shown.
+    pub path: String,
+    /// What was wrong.
+    pub error: String,
+}
+
+/// Answer of `recover`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct RecoverReport {
+    /// Entries restored that are not directories.
+    pub files: u64,
+    /// Bytes of content restored.
+    pub bytes: u64,
+    /// Entries left alone because something of that name was there (`--conflict skip`).
+    pub skipped: u64,
+    /// What could not be restored or proved.
+    pub unproved: Vec<Unproved>,
+}
+
+/// One finding of `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// The object, by its name in the volume.
+    pub object: String,
+    /// What is wrong with it.
+    pub what: String,
+    /// Whether it has been put right.
+    pub mended: bool,
+}
+
+/// Answer of `verify`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct VerifyReport {
+    /// Bytes read and checked.
+    pub checked_bytes: u64,
+    /// What was found.
+    pub damage: Vec<Damage>,
+    /// Points that cannot be restored whole because of damage that was not mended.
+    pub affected_points: Vec<PointId>,
+}
+
+/// Answer of `expire`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct ExpireReport {
+    /// Points that were, or with `--dry-run` would be, given up.
+    pub expired: Vec<Point>,
+    /// How many stay.
+    pub kept: u64,
+    /// Sources for which nothing was expired, and why.
+    pub paused: Vec<Paused>,
+}
+
+/// A source whose expiry was held back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Paused {
+    /// The source.
+    pub source_id: SourceId,
+    /// Its root, as text.
+    pub source: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Answer of `prune`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct PruneReport {
+    /// Packs deleted.
+    pub packs_deleted: u64,
+    /// Packs whose live part was moved to new ones.
+    pub packs_rewritten: u64,
+    /// Packs condemned, to be deleted by a later prune, when the writers registered now have ended.
+    pub packs_waiting: u64,
+    /// Bytes that the volumes shrank by.
+    pub freed_bytes: u64,
+    /// Bytes of live data moved.
+    pub moved_bytes: u64,
+}
+
+/// How something differs between two points.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// Only the second has it.
+    Added,
+    /// Only the first has it.
+    Removed,
+    /// Content or kind differ.
+    Modified,
+    /// Only attributes differ.
+    Attributes,
+}
+
+/// One line of `diff`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// How it differs.
+    pub change: Change,
+    /// Path inside the points, every byte shown.
+    pub path: String,
+}
+
+/// One line of `ls` and `find`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The point that holds it.
+    pub point: PointId,
+    /// Path inside the point, every byte shown.
+    pub path: String,
+    /// `file`, `directory`, `symlink`, `fifo`, `socket`, `character-device` or `block-device`.
+    pub kind: &'static str,
+    /// Bytes of content; 0 for what is not a file.
+    pub size: u64,
+    /// Permission bits, in octal.
+    pub mode: String,
+    /// Owner, by name where it has one.
+    pub owner: String,
+    /// Group, by name where it has one.
+    pub group: String,
+    /// Time of last modification, RFC 3339; beyond what that can say, seconds since 1970.
+    pub modified: String,
+    /// Target of a symlink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+/// One data source, as `sources` and `status` show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceSummary {
+    /// Its id.
+    pub id: SourceId,
+    /// Its root, as text.
+    pub root: String,
+    /// The group's name.
+    pub group: String,
+    /// The state of its replica.
+    pub state: String,
+    /// Why the replica is in that state, where there is more to say.
+    pub cause: Option<String>,
+    /// The volume that holds its replica.
+    pub volume: Option<VolumeId>,
+    /// How many points there are.
+    pub points: u64,
+    /// When the newest was made.
+    pub newest: Option<Timestamp>,
+}
+
+/// One volume, as `pool list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VolumeSummary {
+    /// Its id.
+    pub id: VolumeId,
+    /// Where it lies.
+    pub location: String,
+    /// `passphrase` or `clear`.
+    pub protection: String,
+    /// How many replicas lie there.
+    pub replicas: u64,
+    /// `present`, or why it cannot be used.
+    pub state: String,
+}
+
+/// One protection group, as `group list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupSummary {
+    /// Its id.
+    pub id: crate::GroupId,
+    /// Its name.
+    pub name: String,
+    /// Its retention in words.
+    pub retention: String,
+    /// Its interval in seconds, if it has one.
+    pub every_seconds: Option<u64>,
+    /// How many sources it has.
+    pub sources: u64,
+}
+
+/// One job, as `jobs` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct JobSummary {
+    /// Its id.
+    pub id: crate::JobId,
+    /// What it did: `backup`, `recover`, `verify`, `expire`, `prune`.
+    pub kind: String,
+    /// What it was about, in words.
+    pub subject: String,
+    /// `running`, `done`, `partial`, `failed` or `interrupted`.
+    pub state: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When it ended.
+    pub ended: Option<Timestamp>,
+    /// What went wrong, or what it achieved.
+    pub message: Option<String>,
+}

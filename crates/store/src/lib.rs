@@ -1,0 +1,25 @@
+//! The volume engine: blobs, frames, packs, index, pages of entries, recovery points, keys; writing, reading,
+//! verifying, mending and collecting. `docs/format/` specifies every byte that this crate leaves on a disk.
+//!
+//! What it promises
+//! - A point that [`Session::commit`] returned is durable, and so is all that it refers to.
+//! - What [`Reader`] returns has been proved against its hash.
+//! - Nothing that a point or a registered writer may need is ever deleted ([`collect`]'s head has the table).
+//!
+//! What it must not know: what a data source is, what the catalog says, who asked, what time it is.
+
+pub mod backend;
+pub mod entry;
+pub mod error;
+pub mod limits;
+pub mod meter;
+pub mod reader;
+pub mod tree;
+pub mod writer;
+
+pub use entry::{BlobId, Content, Entry, Extent, FileTime, Kind, ListRef, Owner, Seen, Xattr};
+pub use error::StoreError;
+pub use meter::{Cancel, Meter};
+pub use reader::Reader;
+pub use tree::{TreeReader, TreeRoot, TreeWriter};
+pub use writer::{Chunker, Lane, Session};
