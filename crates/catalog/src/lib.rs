@@ -1,1 +1,64 @@
-//! resurgam-catalog
+//! DPMDB, the catalog: what the server has decided, and what it knows of its replicas and recovery points.
+//!
+//! It is the place where processes meet: every command and every daemon opens it, reads and writes through the verbs of
+//! [`Catalog`], and closes it. One schema and one text of every query serve SQLite (a file in the server's home) and
+//! PostgreSQL (by URL).
+//!
+//! What this crate promises:
+//! - What a verb reported done is durable, and several rows change together or not at all.
+//! - Reading writes nothing: with not one byte free on the disk every listing still works.
+//! - A database that is damaged, of another program or of a newer schema is refused, named, and left as it is.
+//! - Every error says what was attempted, on which database, of which class it is ([`Fault`]) and what to do next.
+//!
+//! What it must not know: how volumes are laid out, what a job does, how anything is shown. No type of the database
+//! library leaves this crate; its verbs are synchronous, and it asks no clock: times come in as arguments.
+//!
+//! # The tables
+//!
+//! A row is *derived* (a rebuild works it out again from volumes and vaults) or *charter* (what people decided; copied
+//! into every volume and vault at each change). There is no third kind.
+//!
+//! | table | holds | kind |
+//! |---|---|---|
+//! | `server` | the one identity that this catalog belongs to, without its secret key | charter |
+//! | `protection_group` | policies, with their names | charter |
+//! | `data_source` | what is protected, and by which group | charter |
+//! | `volume` | where the volumes lie, and their descriptions | charter |
+//! | `setting` | single values, by name | charter |
+//! | `replica` | what each volume holds of each source, and its state | derived |
+//! | `recovery_point` | the points of each replica, with their documents | derived |
+//! | `job` | who is doing what now, under a lease; and how past jobs ended. A rebuild derives it as empty: running jobs die with their server, and what ended ones achieved lies in the volumes | derived |
+//! | `schema_change`, `seaql_migrations` | which version the schema is, and which program made it so | derived |
+//! | `reserve` | nothing: by being filled and emptied it keeps free pages in an SQLite file for a full disk | derived |
+//!
+//! Names that begin with `tbl_` are left free: they are those of the document's views.
+
+mod catalog;
+mod cells;
+mod entity;
+mod error;
+mod groups;
+mod jobs;
+mod location;
+mod points;
+mod postgres;
+mod replicas;
+mod schema;
+mod server;
+mod settings;
+mod sources;
+mod sqlite;
+mod volumes;
+
+pub use catalog::Catalog;
+pub use error::{CatalogError, Fault};
+pub use jobs::{Holder, JobRecord, JobState, NewJob, UnknownJobState};
+pub use location::{InvalidLocation, Location};
+pub use points::{PointEntry, PointRecord};
+pub use replicas::ReplicaRecord;
+pub use schema::SCHEMA_VERSION;
+pub use server::ServerRecord;
+pub use volumes::VolumeRecord;
+
+#[cfg(test)]
+mod tests;

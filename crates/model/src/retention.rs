@@ -1,6 +1,25 @@
 //! Which recovery points stay.
+//!
+//! A policy ([`Retention`]) names what to keep. [`Retention::plan`] applies it to the points of one source and answers
+//! with a value that can be printed, tested and then carried out. Deleting is late and limited, so the policy alone
+//! never decides:
+//!
+//! - A policy that would keep nothing is refused.
+//! - The newest good point always stays.
+//! - A point that cannot be relied on never pushes a good one out.
+//! - A point whose time lies in the future stays and counts for nothing, so a clock that once ran ahead pushes nothing
+//!   out.
+//! - Ages are counted from the newest good point, not from now, and long gaps between points hardly count at all: a
+//!   source that is no longer backed up stops ageing.
+//! - One run gives up no more than its [`Guards`] allow, the oldest first.
+
+mod plan;
+mod span;
 
 use serde::{Deserialize, Serialize};
+
+pub use plan::{Candidate, Guards, Kept, Note, Plan, Reason};
+pub use span::{InvalidSpan, parse_span_seconds, span_in_words};
 
 /// What a policy keeps; a point stays if any rule keeps it. All `None`: everything stays.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,3 +38,52 @@ pub struct Retention {
     /// The same for years.
     pub yearly: Option<u32>,
 }
+
+/// A policy that would keep nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "this retention would keep nothing: every rule in it is zero; give at least one rule a number above zero, or none at all to keep everything"
+)]
+pub struct KeepsNothing;
+
+impl Retention {
+    /// Refuses a policy that would keep nothing.
+    ///
+    /// # Errors
+    /// Where there are rules and every one of them is zero.
+    pub fn check(&self) -> Result<(), KeepsNothing> {
+        let counts = [self.last, self.daily, self.weekly, self.monthly, self.yearly];
+        let rules = || self.within_seconds.into_iter().chain(counts.iter().flatten().map(|&n| u64::from(n)));
+        if rules().next().is_some() && rules().all(|n| n == 0) { Err(KeepsNothing) } else { Ok(()) }
+    }
+
+    /// Whether there is no rule at all, so that everything stays.
+    pub fn keeps_everything(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The policy in words, for lists and questions.
+    pub fn describe(&self) -> String {
+        let mut rules = Vec::new();
+        if let Some(seconds) = self.within_seconds {
+            rules.push(format!("points younger than {}", span_in_words(seconds)));
+        }
+        match self.last {
+            Some(1) => rules.push("the newest point".to_owned()),
+            Some(n) => rules.push(format!("the newest {n} points")),
+            None => {}
+        }
+        let periods = [(self.daily, "day"), (self.weekly, "week"), (self.monthly, "month"), (self.yearly, "year")];
+        for (count, period) in periods {
+            match count {
+                Some(1) => rules.push(format!("the newest point of the last {period} that has one")),
+                Some(n) => rules.push(format!("the newest point of each of the last {n} {period}s that have one")),
+                None => {}
+            }
+        }
+        if rules.is_empty() { "everything".to_owned() } else { rules.join(", and ") }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,104 @@
-//! Where a volume lies.
+//! Where a volume lies: a flat space of immutable objects, named by paths with slashes.
+//!
+//! | form | for |
+//! |---|---|
+//! | [`directory::Directory`] on [`disk::LocalDisk`] | a directory of the local machine |
+//! | [`memory::Memory`] | tests and small temporary volumes |
+//! | [`faulty::Faulty`] (testkit) | any of them, failing where a test wants it |
+//! | [`directory::Directory`] on [`simulated::SimulatedDisk`] (testkit) | power cuts at every operation |
+
+use std::any::Any;
+
+use crate::error::BackendError;
+
+pub mod directory;
+pub mod disk;
+pub mod memory;
+
+#[cfg(any(test, feature = "testkit"))]
+pub mod conformance;
+#[cfg(any(test, feature = "testkit"))]
+pub mod faulty;
+#[cfg(any(test, feature = "testkit"))]
+pub mod simulated;
+
+/// What every backend call returns.
+pub type Result<T> = std::result::Result<T, BackendError>;
+
+/// One object of a listing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// Its full name.
+    pub name: String,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// Held while it lives; given up when it is dropped or its process dies.
+pub type Hold = Box<dyn Any + Send + Sync>;
+
+/// The few verbs that a volume needs of the place where it lies.
+pub trait Backend: Send + Sync {
+    /// Where this is: a path or URL, for messages.
+    fn location(&self) -> String;
+
+    /// Begins an object. Nothing is visible under `name` until [`Upload::commit`].
+    fn create(&self, name: &str) -> Result<Box<dyn Upload>>;
+
+    /// Writes a small object durably, instead of one that may be there: readers see the old bytes or the new ones.
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()>;
+
+    /// Exactly `buffer.len()` bytes from `offset` on. Fewer being there is [`crate::error::Fault::Io`] with
+    /// `UnexpectedEof`.
+    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<()>;
+
+    /// Length of an object.
+    fn length(&self, name: &str) -> Result<u64>;
+
+    /// Every object below `prefix` (empty, or ending in a slash), sorted by name. Complete, or an error.
+    fn list(&self, prefix: &str) -> Result<Vec<Listed>>;
+
+    /// Deletes an object durably; one that is not there is no error.
+    fn delete(&self, name: &str) -> Result<()>;
+
+    /// Takes the lock `name` alone, or returns `None` while somebody else holds it.
+    fn lock(&self, name: &str) -> Result<Option<Hold>>;
+
+    /// Registers a writer: while the hold lives, [`Backend::writers`] names it.
+    fn register(&self, writer: &str) -> Result<Hold>;
+
+    /// The writers that are registered and alive. What dead ones left behind is cleared away.
+    fn writers(&self) -> Result<Vec<String>>;
+
+    /// Makes sure that some space stays free for what deleting has to write.
+    fn keep_reserve(&self) -> Result<()>;
+
+    /// Gives the reserve up, so that deleting can write on a full disk.
+    fn release_reserve(&self) -> Result<()>;
+}
+
+/// An object being written.
+pub trait Upload: Send {
+    /// Appends bytes.
+    fn append(&mut self, bytes: &[u8]) -> Result<()>;
+
+    /// Makes the object durable and then visible under its name, which must be free. When this returns, both survive a
+    /// power cut.
+    fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// Reads a whole object of at most `limit` bytes.
+pub fn read_whole(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u8>> {
+    let length = backend.length(name)?;
+    if length > limit {
+        return Err(BackendError {
+            attempt: "read",
+            object: format!("{}/{name}", backend.location()),
+            kind: crate::error::Fault::Io,
+            source: std::io::Error::new(std::io::ErrorKind::InvalidData, format!("it is {length} bytes long, and no more than {limit} make sense")),
+        });
+    }
+    let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];
+    backend.read_at(name, 0, &mut bytes)?;
+    Ok(bytes)
+}

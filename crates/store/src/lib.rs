@@ -8,13 +8,26 @@
 //!
 //! What it must not know: what a data source is, what the catalog says, who asked, what time it is.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
 pub mod backend;
+mod codec;
+pub mod collect;
+pub mod document;
 pub mod entry;
 pub mod error;
+pub mod frame;
+pub mod index;
+pub mod keys;
 pub mod limits;
+mod load;
 pub mod meter;
+pub mod pack;
+pub mod point;
 pub mod reader;
 pub mod tree;
+pub mod verify;
+pub mod volume;
 pub mod writer;
 
 pub use entry::{BlobId, Content, Entry, Extent, FileTime, Kind, ListRef, Owner, Seen, Xattr};
@@ -22,4 +35,8 @@ pub use error::StoreError;
 pub use meter::{Cancel, Meter};
 pub use reader::Reader;
 pub use tree::{TreeReader, TreeRoot, TreeWriter};
-pub use writer::{Chunker, Lane, Session};
+pub use volume::Volume;
+pub use writer::{Chunker, Lane, NewPoint, Session};
+
+#[cfg(test)]
+mod tests;

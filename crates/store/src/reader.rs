@@ -1,14 +1,32 @@
 //! Reading from a volume: blobs, proved by their hashes, mended from parity on the way where that is enough.
 
-use std::sync::Arc;
+mod cache;
+
+use std::sync::{
+    Arc, Mutex, PoisonError, RwLock,
+    atomic::{AtomicBool, Ordering},
+};
+
+use cache::FrameCache;
 
 use crate::{
     entry::{BlobId, Content, Extent},
-    error::StoreError,
+    error::{BackendError, Fault, StoreError},
+    index::{Index, Located},
+    load::Loaded,
+    pack::{PackKind, open::{OpenPack, open_payload}},
+    tree::{self, page::Page},
+    volume::Volume,
 };
 
 /// Reads blobs of a volume. `&Reader` is shared by threads; it keeps the frames that were decoded last.
-pub struct Reader {}
+pub struct Reader {
+    volume: Arc<Volume>,
+    index: RwLock<Arc<Index>>,
+    cache: Mutex<FrameCache>,
+    /// Whether the index was compared with the packs that are there; done once, when something cannot be found.
+    matched: AtomicBool,
+}
 
 /// The bytes of a blob, inside the decoded frame that holds it.
 #[derive(Clone)]
@@ -27,18 +45,128 @@ impl std::ops::Deref for BlobBytes {
 }
 
 impl Reader {
-    /// The blob, proved.
-    pub fn blob(&self, _id: &BlobId) -> Result<BlobBytes, StoreError> {
-        todo!()
+    /// Opens a volume for reading. Nothing is written, and no lock is taken.
+    pub fn new(volume: &Arc<Volume>) -> Result<Self, StoreError> {
+        let loaded = Loaded::segments(volume)?;
+        Ok(Self::with_index(volume, loaded.index))
+    }
+
+    pub(crate) fn with_index(volume: &Arc<Volume>, index: Index) -> Self {
+        Self { volume: Arc::clone(volume), index: RwLock::new(Arc::new(index)), cache: Mutex::default(), matched: AtomicBool::new(false) }
+    }
+
+    /// The blob of file content, proved.
+    pub fn blob(&self, id: &BlobId) -> Result<BlobBytes, StoreError> {
+        self.proved(id, PackKind::Data)
+    }
+
+    /// The blob of metadata, proved.
+    pub(crate) fn meta(&self, id: &BlobId) -> Result<BlobBytes, StoreError> {
+        self.proved(id, PackKind::Meta)
+    }
+
+    pub(crate) fn page(&self, id: &BlobId) -> Result<Page, StoreError> {
+        tree::parse_page(id, &self.meta(id)?)
+    }
+
+    /// The index as it is now.
+    pub(crate) fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Calls `each` for every extent of `content` in the order of the file, reading lists as needed ([`Content::Inline`]
     /// has none). A long list is never in memory as a whole.
     pub fn extents(
         &self,
-        _content: &Content,
-        _each: &mut dyn FnMut(Extent) -> Result<(), StoreError>,
+        content: &Content,
+        each: &mut dyn FnMut(Extent) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
-        todo!()
+        tree::walk_extents(self, content, &mut |_| true, each)
+    }
+
+    fn proved(&self, id: &BlobId, kind: PackKind) -> Result<BlobBytes, StoreError> {
+        let mut first = StoreError::MissingBlob(*id);
+        loop {
+            let copies: Vec<Located> = self.index().copies(id).collect();
+            for copy in copies {
+                match self.copy(id, kind, &copy) {
+                    Ok(bytes) => return Ok(bytes),
+                    Err(error) => first = error,
+                }
+            }
+            // Perhaps a collector moved it since the index was read, or the index lacks it: ask the packs, once.
+            if !(first.is_damage() && self.match_packs()?) {
+                return Err(first);
+            }
+        }
+    }
+
+    /// Compares the index with the packs; `false`: that was done before.
+    fn match_packs(&self) -> Result<bool, StoreError> {
+        if self.matched.swap(true, Ordering::SeqCst) {
+            return Ok(false);
+        }
+        let mut loaded = Loaded::segments(&self.volume)?;
+        loaded.match_packs(&self.volume)?;
+        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.index);
+        Ok(true)
+    }
+
+    fn copy(&self, id: &BlobId, kind: PackKind, at: &Located) -> Result<BlobBytes, StoreError> {
+        let frame = self.frame(at)?;
+        let (start, end) = (at.blob.start as usize, at.blob.start as usize + at.blob.length as usize);
+        let name = frame.get(start..end).map(|bytes| match kind {
+            PackKind::Data => self.volume.keys().data_id(bytes),
+            PackKind::Meta => self.volume.keys().meta_id(bytes),
+        });
+        if name == Some(*id) {
+            return Ok(BlobBytes { frame, start, end });
+        }
+        Err(StoreError::corrupt(at.pack.id.object(), format!("blob {id} is not where the index says")))
+    }
+
+    fn frame(&self, at: &Located) -> Result<Arc<Vec<u8>>, StoreError> {
+        let key = (at.pack.id, at.frame.offset);
+        if let Some(frame) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Ok(frame);
+        }
+        let frame = Arc::new(self.load(at)?);
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, &frame);
+        Ok(frame)
+    }
+
+    /// Reads and opens a frame: from its pack, from the pack's second copy, or mended from parity.
+    fn load(&self, at: &Located) -> Result<Vec<u8>, StoreError> {
+        let mut sealer = self.volume.sealer()?;
+        let backend = self.volume.backend();
+        let mut bytes = vec![0; at.frame.length as usize];
+        let mut objects = vec![at.pack.id.object()];
+        if at.pack.kind == PackKind::Meta {
+            objects.push(at.pack.id.mirror());
+        }
+        let mut first = None;
+        for object in &objects {
+            match backend.read_at(object, u64::from(at.frame.offset), &mut bytes) {
+                Ok(()) => match open_payload(&mut sealer, &bytes, at.pack.kind) {
+                    Some(payload) => return Ok(payload),
+                    None => first = first.or_else(|| Some(StoreError::corrupt(object, format!("the frame at {} is damaged", at.frame.offset)))),
+                },
+                // The object ends before the frame: damage. Other faults mean that it is out of reach.
+                Err(BackendError { kind: Fault::Io, source, .. }) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    first = first.or_else(|| Some(StoreError::corrupt(object, "it was cut off")));
+                }
+                Err(error) => first = first.or(Some(error.into())),
+            }
+        }
+        for object in objects {
+            let mended = OpenPack::open(backend, object, self.volume.id(), at.pack.id)
+                .and_then(|pack| pack.mended(at.frame.offset, at.frame.length));
+            if let Ok(mended) = mended
+                && let Some(payload) = open_payload(&mut sealer, &mended, at.pack.kind)
+            {
+                return Ok(payload);
+            }
+        }
+        Err(first.unwrap_or_else(|| StoreError::corrupt(at.pack.id.object(), "it cannot be read")))
     }
 }

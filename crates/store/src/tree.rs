@@ -1,13 +1,21 @@
 //! The entries of a recovery point: one stream in path order, kept as pages that points share.
+//!
+//! Entries are cut into pages where the hash of an entry's path says so: a change touches the page that it is in and
+//! no other. Pages are named by directory pages, cut in the same way, up to a single root. `docs/format/` has the
+//! bytes; [`page`] reads and writes one page, [`write`](mod@write) makes a tree, [`read`] walks one.
 
-use resurgam_model::BytePath;
+mod content;
+pub mod page;
+mod read;
+mod write;
 
-use crate::{
-    entry::{BlobId, Content, Entry, Extent},
-    error::StoreError,
-    reader::Reader,
-    writer::Session,
-};
+pub use content::fuzz_list;
+pub(crate) use content::walk as walk_extents;
+pub(crate) use read::parse_page;
+pub use read::TreeReader;
+pub use write::TreeWriter;
+
+use crate::entry::BlobId;
 
 /// Where the stream of a point begins, and its sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,53 +32,5 @@ pub struct TreeRoot {
     pub bytes: u64,
 }
 
-/// Takes entries in path order and makes the pages of a point.
-pub struct TreeWriter<'a> {
-    _session: &'a Session,
-}
-
-impl TreeWriter<'_> {
-    /// Adds the next entry.
-    ///
-    /// # Errors
-    /// Where it is not behind the last one in path order, or the store fails.
-    pub fn push(&mut self, _entry: &Entry) -> Result<(), StoreError> {
-        todo!()
-    }
-
-    /// Turns a list of extents into content: kept in the entry where it is short, in list blobs where it is long.
-    pub fn content(&mut self, _extents: Vec<Extent>) -> Result<Content, StoreError> {
-        todo!()
-    }
-
-    /// Ends the stream.
-    pub fn finish(self) -> Result<TreeRoot, StoreError> {
-        todo!()
-    }
-}
-
-/// Reads the entries of a point in path order. An iterator; after an error it goes on with the next page that can be
-/// read, so that one lost page does not hide the rest.
-pub struct TreeReader<'a> {
-    _reader: &'a Reader,
-}
-
-impl<'a> TreeReader<'a> {
-    /// All entries.
-    pub fn new(_reader: &'a Reader, _root: &TreeRoot) -> Self {
-        todo!()
-    }
-
-    /// Only `path` and what lies below it.
-    pub fn below(_reader: &'a Reader, _root: &TreeRoot, _path: &BytePath) -> Self {
-        todo!()
-    }
-}
-
-impl Iterator for TreeReader<'_> {
-    type Item = Result<Entry, StoreError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        todo!()
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -1,51 +1,207 @@
 //! Writing into a volume: a registered session, shared by threads that each have a lane of their own.
+//!
+//! A lane looks blobs up, gathers new ones into frames, compresses, seals and checks them. One thread packs what all
+//! lanes make; another closes full packs, so that nobody waits for an fsync. Queues are short and bounded.
+//!
+//! What makes writing beside collecting safe: the session registers first and reads the index and the list of
+//! condemned packs after that; the collector condemns first and looks for registered writers after that. A pack that a
+//! session may rely on is thus either not condemned, or not deleted before the session has ended and its point was
+//! seen. [`crate::collect`] has the whole table.
 
-use crate::{entry::BlobId, error::StoreError, tree::TreeWriter};
+mod chunker;
+mod lane;
+mod packer;
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+
+use resurgam_model::{PointId, SourceId, Timestamp, point::{PointKind, PointState}};
+
+pub use chunker::Chunker;
+pub use lane::Lane;
+
+use crate::{
+    backend::Hold,
+    collect,
+    document,
+    entry::BlobId,
+    error::StoreError,
+    index::{Index, Segment},
+    keys::{self, SigningKey, hex},
+    load::{self, Loaded},
+    meter::Counter,
+    pack::{PackKind, build::FinishedPack},
+    point::{PointText, ReplicaPlace, root_texts},
+    tree::{TreeRoot, TreeWriter},
+    volume::Volume,
+};
+use packer::Packer;
 
 /// A registered writer of a volume. `&Session` is shared by all threads of a backup.
-pub struct Session {}
+pub struct Session {
+    packer: Packer,
+    shared: Arc<Shared>,
+    chunker: Chunker,
+}
+
+/// What lanes and packer have in common.
+struct Shared {
+    volume: Arc<Volume>,
+    index: RwLock<Index>,
+    /// Blobs that a lane has taken to store and that `index` does not have yet, by the first byte of their names.
+    claimed: [Mutex<HashSet<BlobId>>; 16],
+    /// Bytes that the volume grew by.
+    added: Counter,
+    /// Why the session cannot end well.
+    failed: Mutex<Option<StoreError>>,
+    _registered: Hold,
+}
+
+/// What a point is made of, besides its entries.
+pub struct NewPoint<'a> {
+    /// Where it goes.
+    pub place: &'a ReplicaPlace,
+    /// Its id.
+    pub point: PointId,
+    /// The data source.
+    pub source: SourceId,
+    /// The root's path.
+    pub root: &'a [u8],
+    /// When the server received it.
+    pub time: Timestamp,
+    /// How it came to be.
+    pub kind: PointKind,
+    /// Items that could not be read.
+    pub unread: u64,
+}
+
+fn held<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Whether the volume has the blob; if not, the caller has taken it upon itself to store it.
+    fn claim(&self, id: BlobId) -> bool {
+        let known = self.index.read().unwrap_or_else(PoisonError::into_inner).find(&id).is_some();
+        !known && held(&self.claimed[usize::from(id.0[0] & 15)]).insert(id)
+    }
+
+    fn fail(&self, error: StoreError) {
+        held(&self.failed).get_or_insert(error);
+    }
+
+    fn failure(&self) -> StoreError {
+        held(&self.failed).take().unwrap_or(StoreError::Cancelled)
+    }
+
+    /// Makes finished packs part of the index, in memory and in the volume.
+    fn index_packs(&self, packs: &[FinishedPack]) -> Result<(), StoreError> {
+        if packs.is_empty() {
+            return Ok(());
+        }
+        let segment = Segment::of_packs(packs);
+        let (_, length) = load::write_segment(&self.volume, &mut self.volume.sealer()?, &segment)?;
+        self.added.add(length);
+        let ids: Vec<BlobId> = segment.blobs.iter().map(|blob| blob.id).collect();
+        self.index.write().unwrap_or_else(PoisonError::into_inner).add(segment);
+        for id in ids {
+            held(&self.claimed[usize::from(id.0[0] & 15)]).remove(&id);
+        }
+        Ok(())
+    }
+}
 
 impl Session {
+    /// Registers a writer and loads what the volume has. What an interrupted writer stored before is found again.
+    pub fn begin(volume: &Arc<Volume>) -> Result<Self, StoreError> {
+        let registered = volume.backend().register(&hex(&keys::random::<16>()?))?;
+        let condemned = collect::condemned(volume)?;
+        let mut loaded = Loaded::segments(volume)?;
+        loaded.match_packs(volume)?;
+        for pack in &condemned.packs {
+            loaded.index.exclude(*pack);
+        }
+        let shared = Arc::new(Shared {
+            volume: Arc::clone(volume),
+            index: RwLock::new(loaded.index),
+            claimed: std::array::from_fn(|_| Mutex::default()),
+            added: Counter::default(),
+            failed: Mutex::default(),
+            _registered: registered,
+        });
+        Ok(Self { packer: Packer::start(&shared), chunker: Chunker::new(volume.keys()), shared })
+    }
+
     /// A lane for one thread: blobs put into one lane one after the other lie side by side in a frame.
-    pub fn lane(&self) -> Lane<'_> {
-        todo!()
+    ///
+    /// # Errors
+    /// Where the compressor cannot be set up.
+    pub fn lane(&self) -> Result<Lane<'_>, StoreError> {
+        Lane::new(&self.shared, self.packer.queue(), PackKind::Data)
+    }
+
+    pub(crate) fn meta_lane(&self) -> Result<Lane<'_>, StoreError> {
+        Lane::new(&self.shared, self.packer.queue(), PackKind::Meta)
     }
 
     /// Starts the stream of entries of a point. Entries must be pushed in path order ([`resurgam_model::BytePath`]).
-    pub fn tree(&self) -> TreeWriter<'_> {
-        todo!()
+    ///
+    /// # Errors
+    /// Where the compressor cannot be set up.
+    pub fn tree(&self) -> Result<TreeWriter<'_>, StoreError> {
+        TreeWriter::new(self)
     }
 
-    /// The cutter for large files; a value that each thread may copy.
+    /// The cutter for large files; a value that each thread may share.
     pub fn chunker(&self) -> &Chunker {
-        todo!()
-    }
-}
-
-/// One thread's way into the volume.
-pub struct Lane<'a> {
-    _session: &'a Session,
-}
-
-impl Lane<'_> {
-    /// Stores `bytes` (at most [`crate::limits::BLOB_MAX`]) as a blob unless the volume has it.
-    pub fn put(&mut self, _bytes: &[u8]) -> Result<BlobId, StoreError> {
-        todo!()
+        &self.chunker
     }
 
-    /// Sends the open frame on its way. Call it before the lane is dropped.
-    pub fn flush(&mut self) -> Result<(), StoreError> {
-        todo!()
+    /// Bytes that the volume grew by so far.
+    pub fn added_bytes(&self) -> u64 {
+        self.shared.added.get()
     }
-}
 
-/// Finds content-defined boundaries.
-pub struct Chunker {}
+    /// Makes everything stored so far durable and findable. Every lane must have been flushed.
+    pub(crate) fn finish(self) -> Result<Arc<Counter>, StoreError> {
+        let Self { packer, shared, .. } = self;
+        let packs = packer.finish()?;
+        if let Some(error) = held(&shared.failed).take() {
+            return Err(error);
+        }
+        shared.index_packs(&packs)?;
+        let added = Arc::new(Counter::default());
+        added.add(shared.added.get());
+        Ok(added)
+    }
 
-impl Chunker {
-    /// Length of the first chunk of `bytes`, which must hold at least [`crate::limits::BLOB_MAX`] bytes or all that is
-    /// left of the file. Never 0 unless `bytes` is empty.
-    pub fn cut(&self, _bytes: &[u8]) -> usize {
-        todo!()
+    /// Makes the point, and with it all that it refers to, durable. When this returns, a power cut takes nothing away.
+    pub fn commit(self, tree: &TreeRoot, new: &NewPoint<'_>, signing: &SigningKey) -> Result<(PointText, String), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        let volume = Arc::clone(&shared.volume);
+        let added = self.finish()?;
+        let mut text = PointText {
+            document: PointText::DOCUMENT.to_owned(),
+            volume: volume.id(),
+            replica: new.place.replica,
+            source: new.source,
+            point: new.point,
+            root: root_texts(new.root).0,
+            time: new.time,
+            kind: new.kind,
+            state: if new.unread == 0 { PointState::Complete } else { PointState::Partial },
+            unread: new.unread,
+            added_bytes: added.get(),
+            tree: tree.into(),
+        };
+        // The document counts itself, near enough: its own length changes with the digits of the sum.
+        text.added_bytes += 2 * document::sign(&document::to_text(&text)?, signing).len() as u64;
+        let document = document::sign(&document::to_text(&text)?, signing);
+        volume.documents()?.write(&new.place.point(new.point), &document)?;
+        drop(shared);
+        collect::merge_segments(&volume)?;
+        Ok((text, document))
     }
 }

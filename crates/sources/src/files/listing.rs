@@ -1,0 +1,125 @@
+//! The names in one directory, sorted by their bytes.
+
+use std::{ffi::CStr, io, mem::MaybeUninit};
+
+use rustix::{fd::AsFd, fs::RawDir};
+
+/// Bytes that one `getdents64` may fill; a few thousand names.
+pub(crate) const LISTING_BUFFER: usize = 128 * 1024;
+
+/// The names of one directory in order, each followed by NUL in one buffer: about 16 bytes more a name than its length.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    names: Vec<u8>,
+    order: Vec<Name>,
+}
+
+/// Where a name stands, with its first bytes as a number, so that sorting seldom has to look at the name itself.
+#[derive(Debug, Clone, Copy)]
+struct Name {
+    first: u64,
+    start: u32,
+    length: u16,
+}
+
+impl Listing {
+    /// Reads all names of the directory but `.` and `..`. With an error come those that could be read before it.
+    pub(crate) fn read(directory: impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> (Self, Option<io::Error>) {
+        let mut listing = Self::default();
+        let mut raw = RawDir::new(directory, buffer);
+        let mut fault = None;
+        while let Some(entry) = raw.next() {
+            let result = entry.map_err(io::Error::from).and_then(|e| listing.add(e.file_name()));
+            if let Err(error) = result {
+                fault = Some(error);
+                break;
+            }
+        }
+        listing.sort();
+        (listing, fault)
+    }
+
+    fn add(&mut self, name: &CStr) -> io::Result<()> {
+        let bytes = name.to_bytes();
+        if bytes == b"." || bytes == b".." {
+            return Ok(());
+        }
+        let too_many = || io::Error::other("the directory has more names than memory may be spent on");
+        let start = u32::try_from(self.names.len()).map_err(|_| too_many())?;
+        let length = u16::try_from(bytes.len()).map_err(|_| too_many())?;
+        let mut first = [0; 8];
+        let known = bytes.len().min(8);
+        first[..known].copy_from_slice(&bytes[..known]);
+        self.names.extend_from_slice(name.to_bytes_with_nul());
+        self.order.push(Name { first: u64::from_be_bytes(first), start, length });
+        Ok(())
+    }
+
+    fn sort(&mut self) {
+        let names = &self.names;
+        let bytes = |n: &Name| &names[n.start as usize..n.start as usize + usize::from(n.length)];
+        self.order.sort_unstable_by(|a, b| a.first.cmp(&b.first).then_with(|| bytes(a).cmp(bytes(b))));
+        // A file system that is written to while it is listed may show a name twice.
+        self.order.dedup_by(|a, b| bytes(a) == bytes(b));
+    }
+
+    /// The `index`th name.
+    pub(crate) fn get(&self, index: usize) -> Option<&CStr> {
+        let name = self.order.get(index)?;
+        let start = name.start as usize;
+        CStr::from_bytes_with_nul(&self.names[start..=start + usize::from(name.length)]).ok()
+    }
+
+    /// How many names there are.
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether `name` is among them.
+    pub(crate) fn contains(&self, name: &CStr) -> bool {
+        (0..self.len()).any(|i| self.get(i) == Some(name))
+    }
+
+    /// Keeps only `name`.
+    pub(crate) fn keep_only(&mut self, name: &CStr) {
+        let all = std::mem::take(self);
+        if all.contains(name) {
+            // Cannot fail: the name was in a listing before.
+            let _ = self.add(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, os::unix::ffi::OsStrExt};
+
+    use super::*;
+
+    #[test]
+    fn names_come_sorted_by_bytes_whatever_the_buffer_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut wanted: Vec<Vec<u8>> = (0..500_u32).map(|i| format!("name-{}", i * 7919 % 1000).into_bytes()).collect();
+        wanted.extend([b"\xff\xfe".to_vec(), b"a".to_vec(), b"a\x01".to_vec(), b"\x01".to_vec(), vec![b'z'; 255]]);
+        for name in &wanted {
+            File::create(folder.path().join(std::ffi::OsStr::from_bytes(name))).unwrap();
+        }
+        wanted.sort();
+        wanted.dedup();
+        for size in [1024, LISTING_BUFFER] {
+            let mut buffer = vec![MaybeUninit::uninit(); size];
+            let (listing, fault) = Listing::read(File::open(folder.path()).unwrap(), &mut buffer);
+            assert!(fault.is_none());
+            let found: Vec<Vec<u8>> =
+                (0..listing.len()).map(|i| listing.get(i).unwrap().to_bytes().to_vec()).collect();
+            assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_be_listed_says_so() {
+        let file = tempfile::tempfile().unwrap();
+        let mut buffer = vec![MaybeUninit::uninit(); 1024];
+        assert!(Listing::read(file, &mut buffer).1.is_some());
+    }
+}

@@ -1,0 +1,9 @@
+//! (to come)
+/// x
+pub struct Conflict; 
+/// x
+pub struct Restore; 
+/// x
+pub struct Restored; 
+/// x
+pub fn restore() {}

@@ -1,0 +1,130 @@
+//! A volume in memory.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::{Arc, Mutex, MutexGuard},
+};
+
+use super::{Backend, Hold, Listed, Result, Upload};
+use crate::error::{BackendError, Fault};
+
+#[derive(Default)]
+struct State {
+    objects: BTreeMap<String, Arc<Vec<u8>>>,
+    held: BTreeSet<String>,
+}
+
+/// Objects in a map. Clones share it.
+#[derive(Clone, Default)]
+pub struct Memory(Arc<Mutex<State>>);
+
+impl Memory {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn object(&self, attempt: &'static str, name: &str) -> Result<Arc<Vec<u8>>> {
+        self.state().objects.get(name).cloned().ok_or_else(|| failed(attempt, name, io::ErrorKind::NotFound))
+    }
+
+    fn hold(&self, key: String) -> Option<Hold> {
+        self.state().held.insert(key.clone()).then(|| Box::new(Held { memory: self.clone(), key }) as Hold)
+    }
+}
+
+fn failed(attempt: &'static str, name: &str, kind: io::ErrorKind) -> BackendError {
+    let source = io::Error::from(kind);
+    BackendError { attempt, object: format!("memory:{name}"), kind: Fault::of(&source), source }
+}
+
+struct Held {
+    memory: Memory,
+    key: String,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.memory.state().held.remove(&self.key);
+    }
+}
+
+struct Growing {
+    memory: Memory,
+    name: String,
+    bytes: Vec<u8>,
+}
+
+impl Upload for Growing {
+    fn append(&mut self, bytes: &[u8]) -> Result<()> {
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn commit(self: Box<Self>) -> Result<()> {
+        let mut state = self.memory.state();
+        if state.objects.contains_key(&self.name) {
+            return Err(failed("store", &self.name, io::ErrorKind::AlreadyExists));
+        }
+        state.objects.insert(self.name, Arc::new(self.bytes));
+        Ok(())
+    }
+}
+
+impl Backend for Memory {
+    fn location(&self) -> String {
+        "memory".to_owned()
+    }
+
+    fn create(&self, name: &str) -> Result<Box<dyn Upload>> {
+        Ok(Box::new(Growing { memory: self.clone(), name: name.to_owned(), bytes: Vec::new() }))
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
+        self.state().objects.insert(name.to_owned(), Arc::new(bytes.to_vec()));
+        Ok(())
+    }
+
+    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
+        let object = self.object("read", name)?;
+        let part = usize::try_from(offset).ok().and_then(|start| object.get(start..start.checked_add(buffer.len())?));
+        buffer.copy_from_slice(part.ok_or_else(|| failed("read", name, io::ErrorKind::UnexpectedEof))?);
+        Ok(())
+    }
+
+    fn length(&self, name: &str) -> Result<u64> {
+        Ok(self.object("look at", name)?.len() as u64)
+    }
+
+    fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+        let state = self.state();
+        let from = state.objects.range(prefix.to_owned()..);
+        let found = from.take_while(|(name, _)| name.starts_with(prefix));
+        Ok(found.map(|(name, bytes)| Listed { name: name.clone(), length: bytes.len() as u64 }).collect())
+    }
+
+    fn delete(&self, name: &str) -> Result<()> {
+        self.state().objects.remove(name);
+        Ok(())
+    }
+
+    fn lock(&self, name: &str) -> Result<Option<Hold>> {
+        Ok(self.hold(format!("lock/{name}")))
+    }
+
+    fn register(&self, writer: &str) -> Result<Hold> {
+        self.hold(format!("writer/{writer}")).ok_or_else(|| failed("register", writer, io::ErrorKind::AlreadyExists))
+    }
+
+    fn writers(&self) -> Result<Vec<String>> {
+        Ok(self.state().held.iter().filter_map(|key| key.strip_prefix("writer/")).map(str::to_owned).collect())
+    }
+
+    fn keep_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+
+    fn release_reserve(&self) -> Result<()> {
+        Ok(())
+    }
+}

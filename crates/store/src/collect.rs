@@ -1,0 +1,308 @@
+//! Collecting: deleting what no recovery point needs, while others write and read.
+//!
+//! Two phases with a barrier, never file times. First a pack is *condemned*: it is put on a durable list, and every
+//! writer that registers from then on stores its blobs anew. It is *deleted* once all writers that were registered when
+//! it was condemned have ended and the points that they made were looked at; a condemned pack that one of them needs is
+//! taken off the list. The index is rewritten without a pack before the pack is deleted.
+//!
+//! What makes each pair of operations safe:
+//!
+//! | | backup | restore, list, verify | expire | collect |
+//! |---|---|---|---|---|
+//! | **backup** | of one replica: its lock. Of two: packs and segments have names of their own | a point appears only when all of it is durable | a point is deleted or seen, never half | registration before the index is read; condemned list before registration is looked at; barrier |
+//! | **restore, list, verify** | | nothing is written | a point being restored stays readable until a collection | a pack that is gone sends the reader to the index again; only what no point needs is deleted |
+//! | **expire** | | | deleting is idempotent | the collector reads the names of points once; a point that vanishes later only keeps data a little longer |
+//! | **collect** | | | | the lock `collector`; its holder is fenced by the kernel, and what it had begun is on the list |
+
+mod mark;
+mod repack;
+
+use std::{collections::HashSet, sync::Arc};
+
+use resurgam_model::PointId;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    backend,
+    document::{from_text, to_text},
+    error::StoreError,
+    frame::FrameKind,
+    index::{INDEX, Index, IndexedPack, Segment},
+    limits::{DOCUMENT_MAX, PACK_TARGET, SEGMENT_BLOBS},
+    load::{self, Loaded},
+    meter::Cancel,
+    pack::{PackId, PackKind},
+    point::ReplicaPlace,
+    reader::Reader,
+    volume::{COLLECTOR, Volume},
+};
+pub(crate) use mark::Marks;
+
+const CONDEMNED: &str = "condemned";
+/// A longer list would be no list of ours: 4 million packs.
+const CONDEMNED_MAX: usize = 128 * DOCUMENT_MAX;
+
+/// Packs that are to be deleted, and the writers that must end first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Condemned {
+    pub(crate) packs: Vec<PackId>,
+    /// `None`: nobody has looked yet.
+    pub(crate) waiting_for: Option<Vec<String>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CondemnedText {
+    packs: Vec<String>,
+    waiting_for: Option<Vec<String>>,
+}
+
+/// The list of condemned packs. One that is damaged condemns nothing: whoever made it finds it damaged as well.
+pub(crate) fn condemned(volume: &Volume) -> Result<Condemned, StoreError> {
+    let bytes = match backend::read_whole(volume.backend(), CONDEMNED, CONDEMNED_MAX as u64) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind == crate::error::Fault::NotFound => return Ok(Condemned::default()),
+        Err(error) => return Err(error.into()),
+    };
+    let text = volume.sealer()?.open(&bytes, FrameKind::Document, CONDEMNED_MAX).unwrap_or_default();
+    Ok(parse_condemned(&text).unwrap_or_default())
+}
+
+fn parse_condemned(text: &[u8]) -> Option<Condemned> {
+    let text: CondemnedText = from_text(CONDEMNED, std::str::from_utf8(text).ok()?).ok()?;
+    let packs = text.packs.iter().map(|pack| PackId::parse(pack)).collect::<Option<_>>()?;
+    Some(Condemned { packs, waiting_for: text.waiting_for })
+}
+
+/// For fuzzing: the list of condemned packs, on any bytes.
+pub fn fuzz_condemned(bytes: &[u8]) {
+    let _ = parse_condemned(bytes);
+}
+
+fn write_condemned(volume: &Volume, list: &Condemned) -> Result<(), StoreError> {
+    if list.packs.is_empty() {
+        return Ok(volume.backend().delete(CONDEMNED)?);
+    }
+    let packs = list.packs.iter().map(ToString::to_string).collect();
+    let text = to_text(&CondemnedText { packs, waiting_for: list.waiting_for.clone() })?;
+    let bytes = volume.sealer()?.seal(FrameKind::Document, text.as_bytes())?;
+    Ok(volume.backend().replace(CONDEMNED, &bytes)?)
+}
+
+/// How a collection is to be done.
+#[derive(Debug, Clone, Copy)]
+pub struct Collect {
+    /// Only say what would be done.
+    pub dry_run: bool,
+    /// Packs of which less than this share is needed are rewritten, in percent.
+    pub rewrite_below_percent: u64,
+}
+
+impl Default for Collect {
+    fn default() -> Self {
+        Self { dry_run: false, rewrite_below_percent: 75 }
+    }
+}
+
+/// What a collection did, or would do.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Collected {
+    /// Packs deleted.
+    pub deleted: u64,
+    /// Packs whose live part was moved.
+    pub rewritten: u64,
+    /// Packs condemned that wait for writers to end.
+    pub waiting: u64,
+    /// Bytes that the volume shrank by, less those that it grew by.
+    pub freed_bytes: u64,
+    /// Bytes of live blobs moved.
+    pub moved_bytes: u64,
+}
+
+/// Small packs are put together once there are this many of them.
+const SMALL_PACKS: usize = 16;
+const SMALL_PACK_BYTES: u64 = PACK_TARGET / 16;
+
+type PointName = (ReplicaPlace, PointId);
+
+/// Deletes what no point needs. Can be interrupted anywhere; the next collection goes on.
+///
+/// # Errors
+/// [`StoreError::Busy`] while another collection runs. Where any point cannot be read whole, nothing is deleted.
+pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<Collected, StoreError> {
+    let Some(_lock) = volume.backend().lock(COLLECTOR)? else {
+        return Err(StoreError::Busy(format!("{}: another prune is running; try again when it has ended", volume.backend().location())));
+    };
+    let mut done = Collected::default();
+    // Writers first, points after that: a writer that is not seen here has made its point or will never make it.
+    let writers = volume.backend().writers()?;
+    let mut list = condemned(volume)?;
+    let mut loaded = Loaded::segments(volume)?;
+    loaded.match_packs(volume)?;
+    if writers.is_empty() && !how.dry_run {
+        loaded.adopt(volume)?;
+    }
+    for pack in &list.packs {
+        loaded.index.exclude(*pack);
+    }
+    let points: HashSet<PointName> = volume.point_names()?.into_iter().collect();
+    let mut marks = Marks::new(Reader::with_index(volume, loaded.index), &list.packs);
+    marks.points(volume, points.iter(), cancel)?;
+    list.packs.retain(|pack| !marks.rescued.contains(pack));
+
+    let passed = list.waiting_for.as_ref().is_some_and(|waiting| waiting.iter().all(|writer| !writers.contains(writer)));
+    let usage = marks.usage();
+    let chosen = choose(&usage, how.rewrite_below_percent, !writers.is_empty(), &loaded_objects(&loaded.objects, marks.index()));
+    if how.dry_run {
+        done.deleted = (chosen.dead.len() + list.packs.len()) as u64;
+        done.rewritten = chosen.rewrite.len() as u64;
+        let all = chosen.dead.iter().chain(&chosen.rewrite);
+        done.freed_bytes = all.map(|pack| stored_bytes(pack)).sum::<u64>();
+        return Ok(done);
+    }
+    let before = marks.index().packs().map(|pack| (pack.id, pack)).collect();
+    if passed {
+        delete(volume, &mut list, &before, &mut done)?;
+    }
+    // What is dead goes first: on a full disk that makes the room for moving the rest.
+    for batch in [chosen.dead, chosen.rewrite] {
+        if batch.is_empty() {
+            continue;
+        }
+        if cancel.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        let ids: Vec<PackId> = batch.iter().map(|pack| pack.id).collect();
+        let live = ids.iter().filter(|id| usage.iter().any(|used| used.pack.id == **id && used.live_bytes > 0)).count();
+        if live > 0 {
+            done.moved_bytes += repack::repack(volume, &marks, &ids, cancel)?;
+            done.rewritten += ids.len() as u64;
+        }
+        condemn(volume, &mut list, &ids, &points, &before, &mut done)?;
+    }
+    done.waiting = list.packs.len() as u64;
+    volume.backend().keep_reserve().or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
+    Ok(done)
+}
+
+/// Bytes that a pack takes in the volume.
+fn stored_bytes(pack: &IndexedPack) -> u64 {
+    pack.length * if pack.kind == PackKind::Meta { 2 } else { 1 }
+}
+
+/// The packs that segments cover, as opposed to those found without one.
+fn loaded_objects(objects: &[String], index: &Index) -> HashSet<PackId> {
+    index.segments().iter().take(objects.len()).flat_map(|segment| segment.packs.iter().map(|pack| pack.id)).collect()
+}
+
+struct Chosen {
+    dead: Vec<IndexedPack>,
+    rewrite: Vec<IndexedPack>,
+}
+
+/// Which packs to delete and which to rewrite: a pure decision.
+fn choose(usage: &[mark::Usage], below_percent: u64, writers: bool, indexed: &HashSet<PackId>) -> Chosen {
+    let mut chosen = Chosen { dead: Vec::new(), rewrite: Vec::new() };
+    let mut small = [Vec::new(), Vec::new()];
+    for used in usage {
+        // A pack that no segment covers belongs to a writer that is at work, if there is one.
+        if writers && !indexed.contains(&used.pack.id) {
+            continue;
+        }
+        if used.live_bytes == 0 {
+            chosen.dead.push(used.pack);
+        } else if used.live_bytes * 100 < used.total_bytes * below_percent {
+            chosen.rewrite.push(used.pack);
+        } else if used.pack.length < SMALL_PACK_BYTES {
+            small[used.pack.kind as usize].push(used.pack);
+        }
+    }
+    chosen.rewrite.extend(small.into_iter().filter(|packs| packs.len() >= SMALL_PACKS).flatten());
+    chosen
+}
+
+/// Puts packs on the list, and deletes them at once where no writer is registered.
+fn condemn(
+    volume: &Arc<Volume>,
+    list: &mut Condemned,
+    packs: &[PackId],
+    points: &HashSet<PointName>,
+    known: &std::collections::HashMap<PackId, IndexedPack>,
+    done: &mut Collected,
+) -> Result<(), StoreError> {
+    list.packs.extend(packs);
+    // Those that waited before wait anew, with the new ones: one list, one barrier.
+    list.waiting_for = None;
+    write_condemned(volume, list)?;
+    let writers = volume.backend().writers()?;
+    if !writers.is_empty() {
+        list.waiting_for = Some(writers);
+        return write_condemned(volume, list);
+    }
+    // Points that were made since the marking began: they may rely on what was condemned under them.
+    let new: Vec<PointName> = volume.point_names()?.into_iter().filter(|name| !points.contains(name)).collect();
+    let mut loaded = Loaded::segments(volume)?;
+    loaded.match_packs(volume)?;
+    for pack in &list.packs {
+        loaded.index.exclude(*pack);
+    }
+    let mut marks = Marks::new(Reader::with_index(volume, loaded.index), &list.packs);
+    marks.points(volume, new.iter(), &Cancel::default())?;
+    list.packs.retain(|pack| !marks.rescued.contains(pack));
+    delete(volume, list, known, done)
+}
+
+/// Deletes every pack of the list: first from the index, then for good, then from the list.
+fn delete(
+    volume: &Volume,
+    list: &mut Condemned,
+    known: &std::collections::HashMap<PackId, IndexedPack>,
+    done: &mut Collected,
+) -> Result<(), StoreError> {
+    let doomed: HashSet<PackId> = list.packs.iter().copied().collect();
+    rewrite_segments(volume, &|segment| segment.packs.iter().any(|pack| doomed.contains(&pack.id)), &|pack| !doomed.contains(&pack))?;
+    for pack in &list.packs {
+        volume.backend().delete(&pack.object())?;
+        volume.backend().delete(&pack.mirror())?;
+        done.deleted += 1;
+        done.freed_bytes += known.get(pack).map_or(0, stored_bytes);
+    }
+    list.packs.clear();
+    write_condemned(volume, list)
+}
+
+/// Segments after which small ones are merged.
+const SEGMENTS_MAX: usize = 16;
+
+/// Merges small index segments when there are many. Does nothing while a collector is at work.
+pub(crate) fn merge_segments(volume: &Volume) -> Result<(), StoreError> {
+    if volume.backend().list(INDEX)?.len() <= SEGMENTS_MAX {
+        return Ok(());
+    }
+    let Some(_lock) = volume.backend().lock(COLLECTOR)? else { return Ok(()) };
+    rewrite_segments(volume, &|segment| segment.blobs.len() < SEGMENT_BLOBS, &|_| true)
+}
+
+/// Replaces the segments for which `which` holds by one without the packs for which `keep` does not hold. The new one
+/// is durable before an old one goes.
+fn rewrite_segments(
+    volume: &Volume,
+    which: &dyn Fn(&Segment) -> bool,
+    keep: &dyn Fn(PackId) -> bool,
+) -> Result<(), StoreError> {
+    let loaded = Loaded::segments(volume)?;
+    let old: Vec<usize> = (0..loaded.objects.len()).filter(|number| which(&loaded.index.segments()[*number])).collect();
+    if old.is_empty() {
+        return Ok(());
+    }
+    let merged = Segment::merge(old.iter().map(|number| &loaded.index.segments()[*number]), keep);
+    if !merged.packs.is_empty() {
+        load::write_segment(volume, &mut volume.sealer()?, &merged)?;
+    }
+    for number in old {
+        volume.backend().delete(&loaded.objects[number])?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

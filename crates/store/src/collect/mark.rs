@@ -1,0 +1,181 @@
+//! Marking: every blob that a point needs, page by unique page, a bit a blob.
+
+use std::{collections::{HashMap, HashSet}, sync::Arc};
+
+use super::PointName;
+use crate::{
+    entry::{BlobId, Extent, Kind},
+    error::StoreError,
+    index::{Index, IndexedPack, Located},
+    meter::Cancel,
+    pack::PackId,
+    reader::Reader,
+    tree::{TreeRoot, page::Page, walk_extents},
+    volume::Volume,
+};
+
+/// What is needed of a pack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Usage {
+    pub(super) pack: IndexedPack,
+    /// Plain bytes of the blobs that are needed.
+    pub(super) live_bytes: u64,
+    /// Plain bytes of all.
+    pub(super) total_bytes: u64,
+}
+
+/// Which copies of which blobs are needed.
+pub(crate) struct Marks {
+    reader: Reader,
+    /// The index as it was when marking began; positions refer to it.
+    index: Arc<Index>,
+    /// A bit for every blob of every segment.
+    bits: Vec<Vec<u64>>,
+    /// Condemned packs that turned out to be needed.
+    pub(super) rescued: HashSet<PackId>,
+    condemned: HashSet<PackId>,
+}
+
+impl Marks {
+    pub(super) fn new(reader: Reader, condemned: &[PackId]) -> Self {
+        let index = reader.index();
+        let bits = index.segments().iter().map(|segment| vec![0; segment.blobs.len().div_ceil(64)]).collect();
+        Self { reader, index, bits, rescued: HashSet::new(), condemned: condemned.iter().copied().collect() }
+    }
+
+    pub(super) fn index(&self) -> &Index {
+        &self.index
+    }
+
+    pub(super) fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    /// Marks what these points need.
+    ///
+    /// # Errors
+    /// Where a point or one of its pages cannot be read: what it needs is then unknown, and nothing may be deleted.
+    pub(super) fn points<'a>(
+        &mut self,
+        volume: &Volume,
+        points: impl Iterator<Item = &'a PointName>,
+        cancel: &Cancel,
+    ) -> Result<(), StoreError> {
+        for (place, point) in points {
+            let root = match volume.point(place, *point).and_then(|text| text.tree_root()) {
+                Ok(root) => root,
+                // Expired since its name was read.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(unreadable(place.point(*point), &error)),
+            };
+            self.tree(&root, cancel).map_err(|error| match error {
+                StoreError::Cancelled => error,
+                error => unreadable(place.point(*point), &error),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn tree(&mut self, root: &TreeRoot, cancel: &Cancel) -> Result<(), StoreError> {
+        let mut pages = vec![root.page];
+        while let Some(page) = pages.pop() {
+            if cancel.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            if !self.mark(&page) {
+                continue;
+            }
+            match self.reader.page(&page)? {
+                Page::Directory(_, children) => pages.extend(children.iter().map(|child| child.page)),
+                Page::Leaf(entries) => {
+                    for entry in entries {
+                        if let Kind::File { content, .. } = &entry.kind {
+                            self.content(content)?;
+                        }
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn content(&mut self, content: &crate::entry::Content) -> Result<(), StoreError> {
+        let (mut lists, mut blobs) = (Vec::new(), Vec::new());
+        let seen = &self.bits;
+        let index = &self.index;
+        walk_extents(
+            &self.reader,
+            content,
+            &mut |list| {
+                lists.push(*list);
+                index.find(list).is_none_or(|at| !is_set(seen, at.position))
+            },
+            &mut |extent| {
+                if let Extent::Data { blob, .. } = extent {
+                    blobs.push(blob);
+                }
+                Ok(())
+            },
+        )?;
+        for id in lists.iter().chain(&blobs) {
+            self.mark(id);
+        }
+        Ok(())
+    }
+
+    /// Marks one blob; `false`: it was marked before, or is in no pack (and so cannot be deleted either).
+    fn mark(&mut self, id: &BlobId) -> bool {
+        let at = self.index.find(id).or_else(|| self.rescue(id));
+        let Some(Located { position: (segment, number), .. }) = at else { return true };
+        let word = &mut self.bits[segment][number / 64];
+        let bit = 1 << (number % 64);
+        let fresh = *word & bit == 0;
+        *word |= bit;
+        fresh
+    }
+
+    /// Takes a pack off the list of condemned ones because it alone has this blob.
+    fn rescue(&mut self, id: &BlobId) -> Option<Located> {
+        let copy = self.index.every_copy(id).find(|copy| self.condemned.contains(&copy.pack.id))?;
+        self.rescued.insert(copy.pack.id);
+        Some(copy)
+    }
+
+    /// Whether this very copy of a blob is needed.
+    pub(super) fn is_live(&self, position: (usize, usize)) -> bool {
+        is_set(&self.bits, position)
+    }
+
+    /// What is needed of every pack that is neither condemned nor gone.
+    pub(super) fn usage(&self) -> Vec<Usage> {
+        let mut usage: HashMap<PackId, Usage> = HashMap::new();
+        for (ordinal, segment) in self.index.segments().iter().enumerate() {
+            for pack in &segment.packs {
+                usage.entry(pack.id).or_insert(Usage { pack: *pack, live_bytes: 0, total_bytes: 0 });
+            }
+            for (number, blob) in segment.blobs.iter().enumerate() {
+                let pack = segment.packs[segment.frames[blob.frame as usize].pack as usize].id;
+                if let Some(used) = usage.get_mut(&pack) {
+                    let bytes = u64::from(blob.length.max(1));
+                    used.total_bytes += bytes;
+                    used.live_bytes += if self.is_live((ordinal, number)) { bytes } else { 0 };
+                }
+            }
+        }
+        let mut usage: Vec<Usage> = usage.into_values().filter(|used| !self.index.is_excluded(used.pack.id)).collect();
+        usage.sort_by_key(|used| used.pack.id);
+        usage
+    }
+}
+
+fn is_set(bits: &[Vec<u64>], (segment, number): (usize, usize)) -> bool {
+    bits[segment][number / 64] & (1 << (number % 64)) != 0
+}
+
+fn unreadable(object: String, error: &StoreError) -> StoreError {
+    let what = format!(
+        "what this point needs cannot be told ({error}), so nothing was deleted; run `resurgam verify --repair`, and if \
+         that cannot mend it, give the point up with `resurgam expire --point ID`"
+    );
+    StoreError::Corrupt { object, what }
+}

@@ -1,0 +1,190 @@
+//! Frames: the unit of compression and encryption. The only place where this crate seals and opens bytes.
+//!
+//! ```text
+//! offset size
+//!      0    4  "RsFr"
+//!      4    1  kind
+//!      5    1  codec: 0 stored, 1 zstd
+//!      6    2  zero
+//!      8    4  length of what follows the header: ciphertext and tag
+//!     12    4  length of the payload before compression
+//!     16   32  value: keyed BLAKE3 of the compressed payload
+//!     48   12  nonce
+//!     60    4  first bytes of the BLAKE3 of all above
+//!     64       AES-256-GCM ciphertext, then its tag of 16 bytes
+//! ```
+//! The key of a frame is derived from the sealing key and its value, so frames of different bytes never share a key,
+//! whatever the random number generator does. The volume's id and the header are authenticated with the bytes.
+
+use aws_lc_rs::aead::{Aad, Nonce};
+use resurgam_model::VolumeId;
+use zstd::bulk::{Compressor, Decompressor};
+
+use crate::{
+    error::StoreError,
+    keys::{self, Derived},
+};
+
+/// Length of a frame's header.
+pub const HEADER: usize = 64;
+const MAGIC: &[u8; 4] = b"RsFr";
+const TAG: usize = 16;
+const ZSTD_LEVEL: i32 = 3;
+
+/// What a frame holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum FrameKind {
+    /// Blobs of file content.
+    Data = 0,
+    /// Blobs of metadata.
+    Meta = 1,
+    /// A pack's own index.
+    PackIndex = 2,
+    /// A text document of a volume that is not open to everyone.
+    Document = 3,
+    /// A segment of the consolidated index.
+    IndexSegment = 4,
+}
+
+impl FrameKind {
+    fn of(byte: u8) -> Option<Self> {
+        [Self::Data, Self::Meta, Self::PackIndex, Self::Document, Self::IndexSegment]
+            .into_iter()
+            .find(|kind| *kind as u8 == byte)
+    }
+}
+
+/// A frame's header, checked for form but not yet for truth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// What the frame holds.
+    pub kind: FrameKind,
+    /// Whether the payload is compressed.
+    pub compressed: bool,
+    /// Length of ciphertext and tag.
+    pub sealed_length: u32,
+    /// Length of the payload before compression.
+    pub plain_length: u32,
+    value: [u8; 32],
+    nonce: [u8; 12],
+}
+
+impl FrameHeader {
+    /// Reads a header. `None`: these bytes are none, or damaged.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; HEADER] = bytes.get(..HEADER)?.try_into().ok()?;
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let sum = blake3::hash(&bytes[..60]);
+        if &bytes[..4] != MAGIC || bytes[60..] != sum.as_bytes()[..4] || bytes[5] > 1 || bytes[6..8] != [0, 0] {
+            return None;
+        }
+        let header = Self {
+            kind: FrameKind::of(bytes[4])?,
+            compressed: bytes[5] == 1,
+            sealed_length: word(8),
+            plain_length: word(12),
+            value: bytes[16..48].try_into().ok()?,
+            nonce: bytes[48..60].try_into().ok()?,
+        };
+        (header.sealed_length as usize >= TAG).then_some(header)
+    }
+
+    fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        bytes[..4].copy_from_slice(MAGIC);
+        bytes[4] = self.kind as u8;
+        bytes[5] = u8::from(self.compressed);
+        bytes[8..12].copy_from_slice(&self.sealed_length.to_le_bytes());
+        bytes[12..16].copy_from_slice(&self.plain_length.to_le_bytes());
+        bytes[16..48].copy_from_slice(&self.value);
+        bytes[48..60].copy_from_slice(&self.nonce);
+        let sum = blake3::hash(&bytes[..60]);
+        bytes[60..].copy_from_slice(&sum.as_bytes()[..4]);
+        bytes
+    }
+}
+
+/// Seals and opens the frames of one volume. Each thread has its own: it keeps the compressor's working memory.
+pub struct Sealer<'a> {
+    keys: &'a Derived,
+    volume: VolumeId,
+    compressor: Compressor<'static>,
+    decompressor: Decompressor<'static>,
+}
+
+impl<'a> Sealer<'a> {
+    /// For one volume.
+    pub fn new(keys: &'a Derived, volume: VolumeId) -> Result<Self, StoreError> {
+        let unusable = |error| StoreError::Internal(format!("zstd cannot be set up: {error}"));
+        Ok(Self {
+            keys,
+            volume,
+            compressor: Compressor::new(ZSTD_LEVEL).map_err(unusable)?,
+            decompressor: Decompressor::new().map_err(unusable)?,
+        })
+    }
+
+    /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
+    pub fn seal(&mut self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut frame = vec![0; HEADER + zstd::zstd_safe::compress_bound(payload.len()) + TAG];
+        let packed = self
+            .compressor
+            .compress_to_buffer(payload, &mut frame[HEADER..])
+            .map_err(|error| StoreError::Internal(format!("zstd refused to compress: {error}")))?;
+        let compressed = packed + packed / 32 < payload.len();
+        let length = if compressed { packed } else { payload.len() };
+        frame.truncate(HEADER + length);
+        if !compressed {
+            frame[HEADER..].copy_from_slice(payload);
+        }
+        let too_long = |_| StoreError::Internal("a frame longer than 4 GiB".to_owned());
+        let header = FrameHeader {
+            kind,
+            compressed,
+            sealed_length: u32::try_from(length + TAG).map_err(too_long)?,
+            plain_length: u32::try_from(payload.len()).map_err(too_long)?,
+            value: *blake3::keyed_hash(&self.keys.frame_value, &frame[HEADER..]).as_bytes(),
+            nonce: keys::random()?,
+        };
+        let encoded = header.encode();
+        let tag = self
+            .cipher(&header)?
+            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(header.nonce), self.aad(&encoded), &mut frame[HEADER..])
+            .map_err(|_| StoreError::Internal("sealing a frame was refused".to_owned()))?;
+        frame[..HEADER].copy_from_slice(&encoded);
+        frame.extend_from_slice(tag.as_ref());
+        Ok(frame)
+    }
+
+    /// Opens a frame given whole. `limit` bounds what its payload may take. `None`: it is not what was sealed.
+    pub fn open(&mut self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Vec<u8>> {
+        let header = FrameHeader::parse(frame)?;
+        let length = header.plain_length as usize;
+        if header.kind != kind || frame.len() - HEADER != header.sealed_length as usize || length > limit {
+            return None;
+        }
+        let mut sealed = frame[HEADER..].to_vec();
+        let nonce = Nonce::assume_unique_for_key(header.nonce);
+        let aad = self.aad(frame.first_chunk::<HEADER>()?);
+        let plain_length = self.cipher(&header).ok()?.open_in_place(nonce, aad, &mut sealed).ok()?.len();
+        sealed.truncate(plain_length);
+        if !header.compressed {
+            return (sealed.len() == length).then_some(sealed);
+        }
+        let mut payload = Vec::with_capacity(length);
+        let written = self.decompressor.decompress_to_buffer(&sealed, &mut payload).ok()?;
+        (written == length).then_some(payload)
+    }
+
+    fn cipher(&self, header: &FrameHeader) -> Result<aws_lc_rs::aead::LessSafeKey, StoreError> {
+        keys::cipher(blake3::keyed_hash(&self.keys.frame_key, &header.value).as_bytes())
+    }
+
+    fn aad(&self, header: &[u8; HEADER]) -> Aad<[u8; 80]> {
+        let mut bytes = [0; 80];
+        bytes[..16].copy_from_slice(self.volume.as_bytes());
+        bytes[16..].copy_from_slice(header);
+        Aad::from(bytes)
+    }
+}

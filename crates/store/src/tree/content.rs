@@ -1,0 +1,134 @@
+//! Lists of extents: short ones stay in their entry, long ones go into list blobs, as many levels as it takes.
+//!
+//! ```text
+//! list := version (1), depth (1), count, { extent } at depth 1, { list id (32), length } above
+//! ```
+//! Lists are cut where a blob's name says so, so that an insertion into a file changes one list and not all behind it.
+
+use super::page::{extent, list_ref, put_extent, put_list_ref};
+use crate::{
+    codec::{Input, put_number},
+    entry::{BlobId, Content, Extent, ListRef},
+    error::StoreError,
+    limits::{EXTENTS_INLINE, LIST_DEPTH_MAX, LIST_LENGTH},
+    reader::Reader,
+};
+
+const VERSION: u8 = 1;
+
+/// Whether a list ends behind something with this name: on average every 256th does.
+fn cut_behind(id: Option<&BlobId>) -> bool {
+    id.is_some_and(|id| id.0[31] == 0)
+}
+
+/// Splits `items` into lists and stores each.
+fn level<T>(
+    depth: u8,
+    items: &[T],
+    name: impl Fn(&T) -> Option<&BlobId>,
+    put: impl Fn(&mut Vec<u8>, &T),
+    length: impl Fn(&T) -> u64,
+    store: &mut dyn FnMut(&[u8]) -> Result<BlobId, StoreError>,
+) -> Result<Vec<ListRef>, StoreError> {
+    let mut lists = Vec::new();
+    let mut start = 0;
+    for end in 1..=items.len() {
+        let count = end - start;
+        let full = count == LIST_LENGTH || (count >= LIST_LENGTH / 16 && cut_behind(name(&items[end - 1])));
+        if full || end == items.len() {
+            let part = &items[start..end];
+            let mut bytes = vec![VERSION, depth];
+            put_number(&mut bytes, part.len() as u64);
+            part.iter().for_each(|item| put(&mut bytes, item));
+            lists.push(ListRef { list: store(&bytes)?, length: part.iter().map(&length).sum() });
+            start = end;
+        }
+    }
+    Ok(lists)
+}
+
+fn blob_of(extent: &Extent) -> Option<&BlobId> {
+    match extent {
+        Extent::Hole { .. } => None,
+        Extent::Data { blob, .. } => Some(blob),
+    }
+}
+
+/// Content made of `extents`; `store` stores a metadata blob.
+pub(super) fn content(
+    extents: Vec<Extent>,
+    store: &mut dyn FnMut(&[u8]) -> Result<BlobId, StoreError>,
+) -> Result<Content, StoreError> {
+    if extents.len() <= EXTENTS_INLINE {
+        return Ok(Content::Extents(extents));
+    }
+    let mut lists = level(1, &extents, blob_of, put_extent, Extent::length, store)?;
+    let mut depth = 1;
+    while lists.len() > EXTENTS_INLINE && depth < LIST_DEPTH_MAX {
+        depth += 1;
+        lists = level(depth, &lists, |list| Some(&list.list), put_list_ref, |list| list.length, store)?;
+    }
+    Ok(Content::Listed { depth, lists })
+}
+
+enum List {
+    Extents(Vec<Extent>),
+    Lists(Vec<ListRef>),
+}
+
+fn parse(bytes: &[u8], depth: u8) -> Option<List> {
+    let mut input = Input(bytes);
+    if input.byte()? != VERSION || input.byte()? != depth {
+        return None;
+    }
+    let list = if depth == 1 {
+        let count = input.count(2)?;
+        List::Extents((0..count).map(|_| extent(&mut input)).collect::<Option<_>>()?)
+    } else {
+        let count = input.count(33)?;
+        List::Lists((0..count).map(|_| list_ref(&mut input)).collect::<Option<_>>()?)
+    };
+    input.is_empty().then_some(list)
+}
+
+/// Calls `each` for every extent, and `list` for every list blob before it is read.
+pub(crate) fn walk(
+    reader: &Reader,
+    content: &Content,
+    list: &mut dyn FnMut(&BlobId) -> bool,
+    each: &mut dyn FnMut(Extent) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    match content {
+        Content::Inline(_) => Ok(()),
+        Content::Extents(extents) => extents.iter().try_for_each(|extent| each(*extent)),
+        Content::Listed { depth, lists } => walk_lists(reader, *depth, lists, list, each),
+    }
+}
+
+fn walk_lists(
+    reader: &Reader,
+    depth: u8,
+    lists: &[ListRef],
+    list: &mut dyn FnMut(&BlobId) -> bool,
+    each: &mut dyn FnMut(Extent) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    for reference in lists {
+        if !list(&reference.list) {
+            continue;
+        }
+        let blob = reader.meta(&reference.list)?;
+        match parse(&blob, depth) {
+            Some(List::Extents(extents)) => extents.into_iter().try_for_each(&mut *each)?,
+            Some(List::Lists(lists)) => walk_lists(reader, depth - 1, &lists, list, each)?,
+            None => return Err(StoreError::corrupt(format!("blob {}", reference.list), "it is no list of extents")),
+        }
+    }
+    Ok(())
+}
+
+/// For fuzzing: a list of extents, on any bytes.
+pub fn fuzz_list(bytes: &[u8]) {
+    for depth in 1..=LIST_DEPTH_MAX {
+        let _ = parse(bytes, depth);
+    }
+}

@@ -1,0 +1,103 @@
+//! Walking a tree: entries in path order, from the pages, one page a level in memory.
+
+use resurgam_model::BytePath;
+
+use super::{
+    TreeRoot,
+    page::{Child, Page, parse},
+};
+use crate::{
+    entry::{BlobId, Entry},
+    error::StoreError,
+    reader::Reader,
+};
+
+/// Reads the entries of a point in path order. An iterator; after an error it goes on with the next page that can be
+/// read, so that one lost page does not hide the rest.
+pub struct TreeReader<'a> {
+    reader: &'a Reader,
+    /// Pages still to be read, the next one last: page, its level, the path of its first entry.
+    pending: Vec<(BlobId, u8, BytePath)>,
+    entries: std::vec::IntoIter<Entry>,
+    below: BytePath,
+    done: bool,
+}
+
+impl<'a> TreeReader<'a> {
+    /// All entries.
+    pub fn new(reader: &'a Reader, root: &TreeRoot) -> Self {
+        Self::below(reader, root, &BytePath::root())
+    }
+
+    /// Only `path` and what lies below it.
+    pub fn below(reader: &'a Reader, root: &TreeRoot, path: &BytePath) -> Self {
+        Self {
+            reader,
+            pending: vec![(root.page, root.level, BytePath::root())],
+            entries: Vec::new().into_iter(),
+            below: path.clone(),
+            done: false,
+        }
+    }
+
+    /// Reads the next page. `Ok(false)`: there is none.
+    fn advance(&mut self) -> Result<bool, StoreError> {
+        let Some((page, level, first)) = self.pending.pop() else { return Ok(false) };
+        let lost = |error: StoreError| match error {
+            StoreError::Corrupt { what, .. } => {
+                StoreError::corrupt(format!("the page of entries from {first} on"), what)
+            }
+            StoreError::MissingBlob(id) => {
+                StoreError::corrupt(format!("the page of entries from {first} on"), format!("blob {id} is in no pack that can be read"))
+            }
+            other => other,
+        };
+        match self.reader.page(&page).map_err(lost)? {
+            Page::Leaf(entries) if level == 0 => {
+                let from = entries.partition_point(|entry| entry.path < self.below);
+                self.entries = entries.into_iter();
+                if from > 0 {
+                    self.entries.nth(from - 1);
+                }
+            }
+            Page::Directory(found, children) if found == level => self.descend(level, children),
+            _ => return Err(StoreError::corrupt(format!("page {page}"), format!("it is not of level {level}"))),
+        }
+        Ok(true)
+    }
+
+    fn descend(&mut self, level: u8, children: Vec<Child>) {
+        // The last child that begins at or before the path may hold it; those before it cannot.
+        let from = children.partition_point(|child| child.first <= self.below).saturating_sub(1);
+        let wanted = children.into_iter().skip(from);
+        let wanted: Vec<_> =
+            wanted.take_while(|child| child.first <= self.below || self.below.contains(&child.first)).collect();
+        self.pending.extend(wanted.into_iter().rev().map(|child| (child.page, level - 1, child.first)));
+    }
+}
+
+impl Iterator for TreeReader<'_> {
+    type Item = Result<Entry, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.done {
+            if let Some(entry) = self.entries.next() {
+                if self.below.contains(&entry.path) {
+                    return Some(Ok(entry));
+                }
+                self.done = true;
+                return None;
+            }
+            match self.advance() {
+                Ok(true) => {}
+                Ok(false) => self.done = true,
+                Err(error) => return Some(Err(error)),
+            }
+        }
+        None
+    }
+}
+
+pub(crate) fn parse_page(id: &BlobId, bytes: &[u8]) -> Result<Page, StoreError> {
+    parse(bytes).ok_or_else(|| StoreError::corrupt(format!("page {id}"), "it is no page of entries that this version can read"))
+}

@@ -1,0 +1,1 @@
+//! Verifying and mending a volume.
