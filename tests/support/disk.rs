@@ -28,8 +28,11 @@ impl Disk {
         fs::create_dir(dir.path().join("mounted")).unwrap();
         let disk = Self { dir, options };
         File::create(disk.image()).unwrap().set_len(mebibytes << 20).unwrap();
-        // ea_inode: extended attributes of up to 64 KiB. -I 256: times after 2038, to the nanosecond.
-        run_tool(Command::new("mkfs.ext4").args(["-q", "-F", "-I", "256", "-O", "ea_inode"]).arg(disk.image()));
+        // ea_inode: extended attributes of up to 64 KiB. -I 256: times after 2038, to the nanosecond. Small disks would get
+        // blocks of 1 KiB, and with them short symlinks.
+        run_tool(
+            Command::new("mkfs.ext4").args(["-q", "-F", "-b", "4096", "-I", "256", "-O", "ea_inode"]).arg(disk.image()),
+        );
         disk.mount();
         fs::remove_dir(disk.path().join("lost+found")).unwrap();
         disk
@@ -68,19 +71,31 @@ impl Disk {
         run_tool(Command::new("python3").args(["-c", script]).arg(self.path()));
     }
 
-    /// Fills what is left to the last byte, root's reserve included, with a file at the top.
-    pub fn fill(&self) -> PathBuf {
-        let filler = self.path().join("filler");
-        let mut file = File::create(&filler).unwrap();
-        for length in [1 << 20, 1 << 16, 4096, 512, 1] {
-            let block = vec![0xA5; length];
-            while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
+    /// Fills what is left to the last byte, root's reserve included. [`Disk::release`] undoes it.
+    pub fn fill(&self) {
+        fs::create_dir(self.filler()).unwrap();
+        // A block that was set aside for a file's own bookkeeping is free again once it is written: so file after file,
+        // until one cannot have a single byte.
+        for number in 0..1000 {
+            let mut file = File::create(self.filler().join(format!("{number}"))).unwrap();
+            for length in [1 << 20, 1 << 16, 4096, 512, 1] {
+                let block = vec![0xA5; length];
+                while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
+            }
+            if file.metadata().unwrap().len() == 0 {
+                return;
+            }
         }
-        // ext4 keeps some blocks for its own bookkeeping, so the count of free ones never falls to 0: a write decides.
-        let probe = self.path().join("probe");
-        assert!(fs::write(&probe, "x").is_err(), "the disk is not full");
-        fs::remove_file(probe).unwrap();
-        filler
+        panic!("the disk does not fill");
+    }
+
+    /// Gives back the space that [`Disk::fill`] took.
+    pub fn release(&self) {
+        fs::remove_dir_all(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path().join("filler")
     }
 
     /// Bytes that root could still write.
@@ -143,9 +158,9 @@ mod tests {
             return;
         }
         let disk = Disk::new(16, "defaults");
-        let filler = disk.fill();
+        disk.fill();
         assert!(fs::write(disk.path().join("more"), "x").is_err());
-        fs::remove_file(filler).unwrap();
+        disk.release();
         assert!(disk.free_bytes() > 8 << 20);
     }
 }

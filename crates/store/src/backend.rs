@@ -102,3 +102,6 @@ pub fn read_whole(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u
     backend.read_at(name, 0, &mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests;

@@ -259,7 +259,7 @@ fn delete(
     done: &mut Collected,
 ) -> Result<(), StoreError> {
     let doomed: HashSet<PackId> = list.packs.iter().copied().collect();
-    rewrite_segments(volume, &|segment| segment.packs.iter().any(|pack| doomed.contains(&pack.id)), &|pack| !doomed.contains(&pack))?;
+    forget_packs(volume, &doomed)?;
     for pack in &list.packs {
         volume.backend().delete(&pack.object())?;
         volume.backend().delete(&pack.mirror())?;
@@ -268,6 +268,11 @@ fn delete(
     }
     list.packs.clear();
     write_condemned(volume, list)
+}
+
+/// Rewrites the index without some packs. For who holds the collector's lock and is about to take them away.
+pub(crate) fn forget_packs(volume: &Volume, packs: &HashSet<PackId>) -> Result<(), StoreError> {
+    rewrite_segments(volume, &|segment| segment.packs.iter().any(|pack| packs.contains(&pack.id)), &|pack| !packs.contains(&pack))
 }
 
 /// Segments after which small ones are merged.

@@ -167,7 +167,7 @@ impl Segment {
     /// Reads a payload. `None`: it makes no sense.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut input = Input(bytes);
-        let mut word = |input: &mut Input<'_>| Some(u32::from_le_bytes(input.take(4)?.try_into().ok()?));
+        let word = |input: &mut Input<'_>| Some(u32::from_le_bytes(input.take(4)?.try_into().ok()?));
         let [packs, frames, blobs] = [word(&mut input)?, word(&mut input)?, word(&mut input)?].map(|count| count as usize);
         let size = (packs * PACK_BYTES).checked_add(frames * FRAME_BYTES)?.checked_add(blobs * BLOB_BYTES)?;
         if size != input.0.len() {
@@ -290,6 +290,15 @@ impl Index {
                 let pack = segment.packs[frame.pack as usize];
                 Located { pack, frame, blob, position: (ordinal, position) }
             })
+        })
+    }
+
+    /// The blobs that the index has in a pack.
+    pub fn blobs_of(&self, pack: PackId) -> impl Iterator<Item = BlobId> {
+        let at = self.packs.get(&pack).map(|(segment, number)| (&self.segments[*segment], *number as u32));
+        at.into_iter().flat_map(|(segment, number)| {
+            let within = move |blob: &&IndexedBlob| segment.frames[blob.frame as usize].pack == number;
+            segment.blobs.iter().filter(within).map(|blob| blob.id)
         })
     }
 

@@ -1,1 +1,116 @@
 //! Verifying and mending a volume.
+//!
+//! What is looked at, in this order: `VOLUME.toml`, the documents of replicas and points (both copies of each), the
+//! index, the packs, and then which points the damage that is left touches. Without reading data, packs are only looked
+//! for; pages of entries are always read and proved.
+//!
+//! What mends: the second copy of whatever is stored twice; parity; and a document that the caller has kept. A pack
+//! that nothing mends is taken apart: what is sound in it moves to a new pack, the damaged one goes to `quarantine/`,
+//! so that the blobs that are lost are in no pack, and the next backup of their source stores them again.
+//! Damage is told from distance: what cannot be reached is an error, and ends the run.
+
+mod documents;
+mod packs;
+mod points;
+
+use std::sync::Arc;
+
+use resurgam_model::PointId;
+
+use crate::{
+    error::StoreError,
+    load::Loaded,
+    meter::{Cancel, Meter},
+    point::ReplicaPlace,
+    volume::{COLLECTOR, Volume},
+};
+
+/// How a volume is to be verified.
+pub struct Verify<'a> {
+    /// Read packs and prove every byte; of this share of them, in percent.
+    pub read_data: Option<u8>,
+    /// Which packs a share below 100 takes: another number, other packs.
+    pub turn: u64,
+    /// Mend what can be mended.
+    pub repair: bool,
+    /// Points that should be there, with their documents where the caller has them.
+    pub known: &'a [KnownPoint],
+    /// How many packs are read at once.
+    pub threads: usize,
+}
+
+/// A point that the caller knows of.
+#[derive(Debug, Clone)]
+pub struct KnownPoint {
+    /// Where it should be.
+    pub place: ReplicaPlace,
+    /// Its id.
+    pub point: PointId,
+    /// Its signed document.
+    pub document: String,
+}
+
+/// Something wrong with an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The object, by its name in the volume.
+    pub object: String,
+    /// What is wrong.
+    pub what: String,
+    /// Whether it has been put right.
+    pub mended: bool,
+}
+
+/// What was found.
+#[derive(Debug, Default)]
+pub struct Verified {
+    /// Bytes read and checked.
+    pub checked_bytes: u64,
+    /// Everything that was wrong.
+    pub findings: Vec<Finding>,
+    /// Points that cannot be restored whole.
+    pub affected: Vec<(ReplicaPlace, PointId)>,
+}
+
+impl Verified {
+    fn found(&mut self, object: impl Into<String>, what: impl Into<String>, mended: bool) {
+        self.findings.push(Finding { object: object.into(), what: what.into(), mended });
+    }
+}
+
+/// Verifies a volume. With `repair`, no collection may run at the same time.
+pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Cancel) -> Result<Verified, StoreError> {
+    let _lock = if how.repair {
+        let lock = volume.backend().lock(COLLECTOR)?;
+        Some(lock.ok_or_else(|| StoreError::Busy(format!("{}: a prune or another repair is running; try again when it has ended", volume.backend().location())))?)
+    } else {
+        None
+    };
+    let mut verified = Verified::default();
+    documents::verify(volume, how, &mut verified)?;
+    let lost = packs::verify(volume, how, meter, cancel, &mut verified)?;
+    verified.checked_bytes = meter.read.get();
+    points::verify(volume, &lost, cancel, &mut verified)?;
+    if how.repair {
+        volume.backend().keep_reserve().or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
+    }
+    Ok(verified)
+}
+
+/// Loads the index as it is, compared with the packs that are there, and tells what is wrong with it.
+fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded::segments(volume)?;
+    let segments = loaded.damaged.len();
+    loaded.match_packs(volume)?;
+    // What segments lacked has been read from the packs: with that, they are mended.
+    for (object, what) in &loaded.damaged[..segments] {
+        verified.found(object, what, how.repair);
+    }
+    if how.repair && (segments > 0 || volume.backend().writers()?.is_empty()) {
+        loaded.adopt(volume)?;
+    }
+    Ok(loaded)
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,8 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+
 use super::{place::now, shared::*};
 use crate::{Catalog, Fault, Location};
 
@@ -117,4 +119,49 @@ fn a_locked_database_is_busy_not_broken() {
     assert!(matches!(crate::error::of_sqlite(8 | 1 << 8, String::new()), Fault::ReadOnly(_)));
     assert!(matches!(crate::error::of_sqlite(11, String::new()), Fault::Corrupt(_)));
     assert!(matches!(crate::error::of_sqlite(10 | 3 << 8, String::new()), Fault::Other(_)));
+}
+
+#[test]
+fn the_connection_has_the_settings_that_were_decided() {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = Catalog::open(&at(&folder.path().join("DPMDB")), now()).unwrap();
+    let wanted = [
+        ("journal_mode", "persist"),
+        ("synchronous", "3"),
+        ("foreign_keys", "1"),
+        ("journal_size_limit", "4194304"),
+        ("mmap_size", "0"),
+        ("temp_store", "2"),
+        ("trusted_schema", "0"),
+        ("cell_size_check", "1"),
+        ("busy_timeout", "30000"),
+    ];
+    for (setting, value) in wanted {
+        let ask = Statement::from_string(DbBackend::Sqlite, format!("PRAGMA {setting}"));
+        let row = catalog.run("ask", async |db| Ok(db.query_one_raw(ask).await?)).unwrap().unwrap();
+        let found =
+            row.try_get_by_index::<String>(0).or_else(|_| row.try_get_by_index::<i64>(0).map(|n| n.to_string()));
+        assert_eq!(found.unwrap(), value, "{setting}");
+    }
+}
+
+#[test]
+fn the_reserve_is_put_back_as_the_catalog_grows() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("DPMDB");
+    let catalog = Catalog::open(&at(&path), now()).unwrap();
+    let free = || {
+        let ask = Statement::from_string(DbBackend::Sqlite, "PRAGMA freelist_count");
+        let row = catalog.run("ask", async |db| Ok(db.query_one_raw(ask).await?)).unwrap().unwrap();
+        row.try_get_by_index::<i64>(0).unwrap()
+    };
+    assert!(free() >= 128, "{}", free());
+    let replica = replica_in(&catalog, 1);
+    for batch in 0..10 {
+        let points: Vec<_> = (batch * 100..batch * 100 + 100).map(|n| point(n, &replica)).collect();
+        catalog.add_points(&points).unwrap();
+        assert!(free() >= 32, "{}", free());
+    }
+    let journal = fs::metadata(folder.path().join("DPMDB-journal")).unwrap().len();
+    assert!((512 << 10..=4 << 20).contains(&journal), "{journal}");
 }

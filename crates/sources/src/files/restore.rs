@@ -1,9 +1,510 @@
-//! (to come)
-/// x
-pub struct Conflict; 
-/// x
-pub struct Restore; 
-/// x
-pub struct Restored; 
-/// x
-pub fn restore() {}
+//! Putting a recovery point, or parts of it, back into a directory.
+//!
+//! The caller's thread reads the entries in path order and makes directories as it meets them; worker threads make
+//! everything else ([`node`]), each file under a private name until it is whole. A directory gets its own attributes when
+//! the last thing inside it is done ([`folder`]).
+//!
+//! Memory: the directories on the way down, the batches that wait for workers, and one path for each inode with several
+//! names.
+
+mod fill;
+mod folder;
+mod links;
+mod node;
+mod place;
+mod report;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use resurgam_model::{
+    BytePath,
+    bytepath::{compare, escape},
+    report::Unproved,
+};
+use resurgam_store::{Cancel, Entry, Kind, Meter, Reader, StoreError, TreeReader, TreeRoot};
+use rustix::fs::{Mode, OFlags};
+
+use self::{
+    fill::Pieces,
+    folder::{Folder, Made},
+    links::{Links, State},
+    node::{Maker, Node},
+    report::Report,
+};
+use super::{handle::Dir, listing::Listing, owners::Numbers};
+use crate::error::SourceError;
+
+/// Entries that go to one worker at once.
+const JOB_NODES: usize = 128;
+/// Bytes of content after which no more entries go to the same worker at once.
+const JOB_BYTES: u64 = 2 * 1024 * 1024;
+/// Directories on the way down that are kept open, besides the target.
+const KEEP_OPEN: usize = 64;
+/// Directory handles that all jobs together may hold.
+const JOB_HANDLES: usize = 384;
+/// Names of inodes whose first name is still being made, that may wait for it.
+const LINKS_WAITING: usize = 64;
+
+/// What happens where something has an entry's name already. Directories are always merged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Conflict {
+    /// The entry takes its place, in one step, when it is whole. Directories that are not empty stay.
+    Overwrite,
+    /// What is there stays.
+    #[default]
+    Skip,
+    /// The entry is put beside it, as `NAME (recovered 2)`.
+    Copy,
+}
+
+/// What is to be put back, and where.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// The directory that becomes what the root of the point was; made if it is not there.
+    pub target: PathBuf,
+    /// Paths of the point, with all that is below them; none: everything, and then the target gets the attributes of the
+    /// root too. Directories on the way to a path are made with their attributes.
+    pub selection: Vec<BytePath>,
+    /// What happens where something is there already.
+    pub conflict: Conflict,
+    /// Whether owners are set.
+    pub owner: bool,
+    /// The name that the root gets in the target, if it is not a directory.
+    pub root_name: Vec<u8>,
+    /// Worker threads; 0: as many as there are processors.
+    pub threads: usize,
+}
+
+/// What was put back.
+#[derive(Debug, Default)]
+pub struct Restored {
+    /// Entries that are not directories.
+    pub files: u64,
+    /// Bytes of content, holes included.
+    pub bytes: u64,
+    /// Entries left alone because something had their name.
+    pub skipped: u64,
+    /// Entries that are not there, or not as they were.
+    pub unproved: Vec<Unproved>,
+}
+
+/// What all threads of a restore share.
+struct Context<'a> {
+    reader: &'a Reader,
+    meter: &'a Meter,
+    cancel: &'a Cancel,
+    conflict: Conflict,
+    owner: bool,
+    numbers: Numbers,
+    /// The owner that new inodes get.
+    user: (u32, u32),
+    report: Report,
+    links: Links,
+    names_made: AtomicU64,
+    /// The target as it was given, every byte shown.
+    target: String,
+}
+
+impl Context<'_> {
+    fn owner_of(&self, entry: &Entry) -> Option<(u32, u32)> {
+        self.owner.then(|| self.numbers.of(&entry.owner))
+    }
+
+    /// Whether there is no point in going on.
+    fn is_over(&self) -> bool {
+        self.cancel.is_cancelled() || self.report.is_aborted()
+    }
+
+    /// A name that nobody else uses.
+    fn private_name(&self) -> Vec<u8> {
+        let number = self.names_made.fetch_add(1, Ordering::Relaxed);
+        format!(".resurgam-{}-{number}", rustix::process::getpid().as_raw_nonzero()).into_bytes()
+    }
+
+    /// The full path of what has `path` in the point, every byte shown.
+    fn shown(&self, path: &BytePath) -> String {
+        format!("{}/{}", self.target.trim_end_matches('/'), escape(path.as_bytes()))
+    }
+}
+
+/// Puts entries of the point at `root` back.
+///
+/// # Errors
+/// Where the target cannot be used or is full, or `cancel` was set. What concerns single entries, damage in the volume
+/// among it, is named in the result, and everything else is put back.
+pub fn restore(
+    reader: &Reader,
+    root: &TreeRoot,
+    what: &Restore,
+    meter: &Meter,
+    cancel: &Cancel,
+) -> Result<Restored, SourceError> {
+    let threads = match what.threads {
+        0 => thread::available_parallelism().map_or(2, usize::from),
+        given => given,
+    };
+    let context = Context {
+        reader,
+        meter,
+        cancel,
+        conflict: what.conflict,
+        owner: what.owner,
+        numbers: Numbers::of_this_machine(),
+        user: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
+        report: Report::default(),
+        links: Links::default(),
+        names_made: AtomicU64::new(0),
+        target: escape(what.target.as_os_str().as_encoded_bytes()),
+    };
+    let target = open_target(&what.target)?;
+    thread::scope(|scope| {
+        let (jobs, offered) = bounded(threads);
+        let pieces = Pieces::new(threads);
+        for _ in 0..threads {
+            let (context, offered, pieces) = (&context, offered.clone(), pieces.clone());
+            scope.spawn(move || work(Maker { context, pieces }, &offered));
+        }
+        drop(offered);
+        let handles = (JOB_HANDLES / (2 * threads + 2)).clamp(1, JOB_NODES);
+        let stream = Stream {
+            context: &context,
+            root,
+            what,
+            target,
+            stack: Vec::new(),
+            job: Job::default(),
+            job_handles: handles,
+            jobs,
+            waiting: Vec::new(),
+            last: BytePath::root(),
+            lost: None,
+        };
+        stream.run();
+    });
+    context.links.seal(&open_target(&what.target)?.dir.fd, &context.report);
+    if cancel.is_cancelled() {
+        return Err(SourceError::Cancelled);
+    }
+    context.report.into_restored()
+}
+
+/// The opened target.
+struct Target {
+    dir: Dir,
+    /// It was made, or nothing was in it.
+    fresh: bool,
+}
+
+fn open_target(path: &Path) -> Result<Target, SourceError> {
+    let fault = |attempt, source| SourceError::Target {
+        attempt,
+        path: escape(path.as_os_str().as_encoded_bytes()),
+        source,
+    };
+    let made = !path.exists();
+    if made {
+        fs::create_dir_all(path).map_err(|e| fault("make", e))?;
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fault("recover into", e.into()))?;
+    let mut buffer = vec![std::mem::MaybeUninit::uninit(); super::listing::LISTING_BUFFER];
+    let fresh = made || Listing::read(&fd, &mut buffer).0.len() == 0;
+    Ok(Target { dir: Dir { fd }, fresh })
+}
+
+/// Entries that go to one worker.
+#[derive(Default)]
+struct Job<'a> {
+    nodes: Vec<Node<'a>>,
+    bytes: u64,
+    folders: usize,
+}
+
+/// A worker's life: jobs as they come, and pieces of large files before them, since somebody waits for those.
+fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
+    let pieces = maker.pieces.offered.clone();
+    loop {
+        select_biased! {
+            recv(pieces) -> piece => {
+                if let Ok(piece) = piece {
+                    maker.help(piece);
+                }
+            }
+            recv(jobs) -> job => {
+                let Ok(job) = job else { return };
+                for node in job.nodes {
+                    maker.make(node);
+                }
+            }
+        }
+    }
+}
+
+/// A directory of the point on the way down.
+struct Level<'a> {
+    path: BytePath,
+    /// Where its entries go; `None`: nowhere, and why was said.
+    folder: Option<Arc<Folder<'a>>>,
+    /// It was left out because something was there: what is in it counts as skipped.
+    skipped: bool,
+}
+
+/// The caller's thread: entries in, directories made, everything else given away.
+struct Stream<'a, 'w> {
+    context: &'a Context<'a>,
+    root: &'w TreeRoot,
+    what: &'w Restore,
+    target: Target,
+    stack: Vec<Level<'a>>,
+    job: Job<'a>,
+    job_handles: usize,
+    jobs: Sender<Job<'a>>,
+    /// Further names of inodes whose first name is being made.
+    waiting: Vec<Node<'a>>,
+    /// The last entry read.
+    last: BytePath,
+    /// What was lost behind it.
+    lost: Option<StoreError>,
+}
+
+impl<'a> Stream<'a, '_> {
+    fn run(mut self) {
+        if self.what.selection.is_empty() {
+            self.all_of(TreeReader::new(self.context.reader, self.root), None);
+        } else {
+            for path in minimal(&self.what.selection) {
+                let before = self.context.report.seen();
+                self.all_of(TreeReader::below(self.context.reader, self.root, &path), Some(&path));
+                if self.context.report.seen() == before && !self.context.is_over() {
+                    self.context.report.unproved(&path, "the recovery point has no such entry");
+                }
+            }
+        }
+        self.give();
+        self.link_waiting();
+    }
+
+    fn all_of(&mut self, entries: TreeReader<'_>, below: Option<&BytePath>) {
+        self.last = below.cloned().unwrap_or_default();
+        for entry in entries {
+            if self.context.is_over() {
+                return;
+            }
+            match entry {
+                Ok(entry) => {
+                    self.name_lost(Some(&entry.path));
+                    self.last = entry.path.clone();
+                    self.context.report.see();
+                    self.entry(entry);
+                }
+                Err(StoreError::Cancelled) => return self.context.report.abort(SourceError::Cancelled),
+                Err(error) => {
+                    self.lost.get_or_insert(error);
+                }
+            }
+        }
+        self.name_lost(None);
+    }
+
+    /// Names the entries that could not be read between the last one and `next`.
+    fn name_lost(&mut self, next: Option<&BytePath>) {
+        if let Some(error) = self.lost.take() {
+            self.context.report.see();
+            let end = next.map_or_else(|| "the end".to_owned(), ToString::to_string);
+            let what = format!("entries between {} and {end} could not be read: {error}", self.last);
+            self.context.report.unproved(&self.last, what);
+        }
+    }
+
+    fn entry(&mut self, entry: Entry) {
+        let is_directory = entry.kind == Kind::Directory;
+        if entry.path.is_root() {
+            return if is_directory { self.push_root(Some(entry)) } else { self.single(entry) };
+        }
+        let Some(parent) = entry.path.parent() else { return };
+        self.go_to(&parent);
+        let Some(level) = self.stack.last() else { return };
+        match (&level.folder, level.skipped) {
+            (Some(folder), _) => {
+                let folder = Arc::clone(folder);
+                if is_directory { self.directory(folder, entry) } else { self.node(folder, entry) }
+            }
+            (None, skipped) => {
+                if skipped && !is_directory {
+                    self.context.report.skipped();
+                }
+                if is_directory {
+                    self.stack.push(Level { path: entry.path, folder: None, skipped });
+                }
+            }
+        }
+    }
+
+    /// Leaves and enters directories until the innermost is `path`.
+    fn go_to(&mut self, path: &BytePath) {
+        while self.stack.len() > 1 && self.stack.last().is_some_and(|l| !l.path.contains(path)) {
+            self.stack.pop();
+        }
+        if self.stack.is_empty() {
+            self.push_root(None);
+        }
+        // Directories on the way that were not met: of a path that was asked for, or on a page that was lost.
+        while let Some(level) = self.stack.last()
+            && level.path != *path
+        {
+            let depth = level.path.depth();
+            let components: Vec<&[u8]> = path.components().take(depth + 1).collect();
+            let Ok(missing) = BytePath::new(components.join(&b'/')) else { return };
+            let found = TreeReader::below(self.context.reader, self.root, &missing).next();
+            match (found, level.folder.clone(), level.skipped) {
+                (_, None, skipped) => self.stack.push(Level { path: missing, folder: None, skipped }),
+                (Some(Ok(entry)), Some(folder), _) if entry.path == missing && entry.kind == Kind::Directory => {
+                    self.directory(folder, entry);
+                }
+                (_, Some(folder), _) => self.unknown_directory(folder, missing),
+            }
+        }
+    }
+
+    /// The target itself.
+    fn push_root(&mut self, entry: Option<Entry>) {
+        let whole = self.what.selection.is_empty();
+        let apply = whole && (self.target.fresh || self.context.conflict == Conflict::Overwrite);
+        let opened = self.target.dir.fd.try_clone().and_then(|fd| Folder::of_target(self.context, fd, entry, apply));
+        let folder = match opened {
+            Ok(folder) => Some(Arc::new(folder)),
+            Err(source) => {
+                let path = self.context.target.clone();
+                self.context.report.abort(SourceError::Target { attempt: "recover into", path, source });
+                None
+            }
+        };
+        self.stack.push(Level { path: BytePath::root(), folder, skipped: false });
+    }
+
+    /// A root that is not a directory.
+    fn single(&mut self, entry: Entry) {
+        self.push_root(None);
+        if let Some(folder) = self.stack.last().and_then(|l| l.folder.clone()) {
+            let name = if self.what.root_name.is_empty() { b"recovered".to_vec() } else { self.what.root_name.clone() };
+            self.offer(Node { folder, name, entry });
+        }
+    }
+
+    fn directory(&mut self, parent: Arc<Folder<'a>>, entry: Entry) {
+        self.context.meter.entries.add(1);
+        let path = entry.path.clone();
+        let level = match Folder::make(self.context, parent, entry) {
+            Made::Folder(folder) => Level { path, folder: Some(Arc::new(folder)), skipped: false },
+            Made::Skipped => Level { path, folder: None, skipped: true },
+            Made::Failed => Level { path, folder: None, skipped: false },
+        };
+        self.stack.push(level);
+        if let Some(far) = self.stack.len().checked_sub(KEEP_OPEN + 2)
+            && far > 0
+            && let Some(folder) = &self.stack[far].folder
+        {
+            folder.close();
+        }
+    }
+
+    /// A directory of which only the path is known.
+    fn unknown_directory(&mut self, parent: Arc<Folder<'a>>, path: BytePath) {
+        self.context.report.unproved(&path, "the entry of this directory could not be read: it has no attributes");
+        let folder = match Folder::make_plain(self.context, parent, path.clone()) {
+            Made::Folder(folder) => Some(Arc::new(folder)),
+            Made::Skipped | Made::Failed => None,
+        };
+        self.stack.push(Level { path, folder, skipped: false });
+    }
+
+    fn node(&mut self, folder: Arc<Folder<'a>>, entry: Entry) {
+        let name = entry.path.name().to_vec();
+        self.offer(Node { folder, name, entry });
+    }
+
+    /// Gives a node to the workers, unless it is a further name of something that is there or will be.
+    fn offer(&mut self, node: Node<'a>) {
+        if let Some(link) = node.entry.link {
+            match self.context.links.meet(link) {
+                State::New => {}
+                State::Making => {
+                    self.waiting.push(node);
+                    if self.waiting.len() >= LINKS_WAITING {
+                        self.give();
+                        self.link_waiting();
+                    }
+                    return;
+                }
+                State::Made(first) => {
+                    if let Some(node) = node.link_to(self.context, &first) {
+                        self.context.links.begin(link);
+                        self.add(node);
+                    }
+                    return;
+                }
+            }
+        }
+        self.add(node);
+    }
+
+    fn add(&mut self, node: Node<'a>) {
+        if let Kind::File { size, .. } = node.entry.kind {
+            self.job.bytes += size;
+        }
+        let same = self.job.nodes.last().is_some_and(|last| Arc::ptr_eq(&last.folder, &node.folder));
+        self.job.folders += usize::from(!same);
+        self.job.nodes.push(node);
+        if self.job.nodes.len() >= JOB_NODES || self.job.bytes >= JOB_BYTES || self.job.folders >= self.job_handles {
+            self.give();
+        }
+    }
+
+    fn give(&mut self) {
+        let job = std::mem::take(&mut self.job);
+        if !job.nodes.is_empty() && self.jobs.send(job).is_err() {
+            let what = "every thread that makes files has ended";
+            self.context.report.abort(StoreError::Internal(what.to_owned()).into());
+        }
+    }
+
+    /// Makes the names that waited for the first name of their inode.
+    fn link_waiting(&mut self) {
+        for node in std::mem::take(&mut self.waiting) {
+            let Some(link) = node.entry.link else { continue };
+            let first = self.context.links.wait(link, || self.context.is_over());
+            let left = match first {
+                Some(first) => node.link_to(self.context, &first),
+                None => Some(node),
+            };
+            if let Some(node) = left.filter(|_| !self.context.is_over()) {
+                // The first name could not be made: this one is the first now. Further ones find it made or try again.
+                self.context.links.begin(link);
+                self.add(node);
+                self.give();
+            }
+        }
+    }
+}
+
+/// The paths in order, without those that lie below others.
+fn minimal(selection: &[BytePath]) -> Vec<BytePath> {
+    let mut sorted = selection.to_vec();
+    sorted.sort_by(|a, b| compare(a.as_bytes(), b.as_bytes()));
+    let mut kept: Vec<BytePath> = Vec::new();
+    for path in sorted {
+        if !kept.last().is_some_and(|last| last.contains(&path)) {
+            kept.push(path);
+        }
+    }
+    kept
+}

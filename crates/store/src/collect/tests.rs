@@ -1,1 +1,107 @@
+//! Power cuts at every operation, faults at every call.
 
+use std::sync::Arc;
+
+use resurgam_model::PointId;
+
+use super::{Collect, collect};
+use crate::{
+    Cancel,
+    backend::{Backend, directory::Directory, faulty::{Faulty, Plan}, memory::Memory, simulated::SimulatedDisk},
+    tests::{files, new_volume, open_volume, place, point, restore, try_point},
+};
+
+fn on(disk: &SimulatedDisk) -> Arc<dyn Backend> {
+    Arc::new(Directory::on(Arc::new(disk.clone())))
+}
+
+/// A disk with two points whose files overlap.
+fn disk_with_points() -> SimulatedDisk {
+    let disk = SimulatedDisk::default();
+    let volume = new_volume(on(&disk));
+    point(&volume, 1, &files(0, 60));
+    point(&volume, 2, &files(30, 60));
+    disk.after_power_cut(0)
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_a_backup_loses_nothing_that_was_reported() {
+    let before = disk_with_points();
+    let counted = before.after_power_cut(1);
+    let start = counted.operations();
+    point(&open_volume(on(&counted)), 3, &files(50, 60));
+    for cut in 0..=counted.operations() - start {
+        let disk = before.after_power_cut(1);
+        disk.power_goes_after(cut);
+        let reported = try_point(&open_volume(on(&disk)), 3, &files(50, 60)).is_ok();
+        for seed in [cut, cut + 1000] {
+            let disk = disk.after_power_cut(seed);
+            let volume = open_volume(on(&disk));
+            assert_eq!(restore(&volume, 1).unwrap(), files(0, 60), "cut {cut} seed {seed}");
+            assert_eq!(restore(&volume, 2).unwrap(), files(30, 60), "cut {cut} seed {seed}");
+            match restore(&volume, 3) {
+                Ok(found) => assert_eq!(found, files(50, 60), "cut {cut} seed {seed}"),
+                Err(error) => assert!(!reported, "cut {cut} seed {seed}: {error}"),
+            }
+            // The next backup works with no repair by hand.
+            point(&volume, 4, &files(50, 60));
+            assert_eq!(restore(&volume, 4).unwrap(), files(50, 60), "cut {cut} seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_operation_of_expiring_and_collecting_loses_nothing_that_is_kept() {
+    let before = disk_with_points();
+    let run = |disk: &SimulatedDisk| -> Result<(), crate::StoreError> {
+        let volume = open_volume(on(disk));
+        volume.delete_point(&place(), PointId::from_random([1; 16]))?;
+        collect(&volume, &Collect::default(), &Cancel::default()).map(|_| ())
+    };
+    let counted = before.after_power_cut(1);
+    let start = counted.operations();
+    run(&counted).unwrap();
+    for cut in 0..=counted.operations() - start {
+        let disk = before.after_power_cut(1);
+        disk.power_goes_after(cut);
+        let _ = run(&disk);
+        for seed in [cut, cut + 1000] {
+            let disk = disk.after_power_cut(seed);
+            let volume = open_volume(on(&disk));
+            assert_eq!(restore(&volume, 2).unwrap(), files(30, 60), "cut {cut} seed {seed}");
+            run(&disk).unwrap();
+            assert_eq!(restore(&volume, 2).unwrap(), files(30, 60), "cut {cut} seed {seed}");
+            point(&open_volume(on(&disk)), 4, &files(0, 60));
+            assert_eq!(restore(&open_volume(on(&disk)), 4).unwrap(), files(0, 60), "cut {cut} seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_of_any_call_fails_the_job_or_harms_nothing() {
+    for kind in [std::io::ErrorKind::Other, std::io::ErrorKind::StorageFull, std::io::ErrorKind::NotFound] {
+        for call in 0.. {
+            let memory: Arc<dyn Backend> = Arc::new(Memory::default());
+            let volume = new_volume(Arc::clone(&memory));
+            point(&volume, 1, &files(0, 20));
+            point(&volume, 2, &files(10, 20));
+            let plan = Plan::once(call, kind);
+            let faulty: Arc<dyn Backend> = Arc::new(Faulty::new(Arc::clone(&memory), Arc::clone(&plan)));
+            let faulted = crate::Volume::open(faulty, &crate::keys::Unlock::default()).map(Arc::new).and_then(|volume| {
+                try_point(&volume, 3, &files(15, 20))?;
+                volume.delete_point(&place(), PointId::from_random([1; 16]))?;
+                collect(&volume, &Collect::default(), &Cancel::default())
+            });
+            let volume = open_volume(Arc::clone(&memory));
+            assert_eq!(restore(&volume, 2).unwrap(), files(10, 20), "{kind:?} at call {call}");
+            if faulted.is_ok() {
+                assert_eq!(restore(&volume, 3).unwrap(), files(15, 20), "{kind:?} at call {call}");
+            }
+            collect(&volume, &Collect::default(), &Cancel::default()).unwrap();
+            assert_eq!(restore(&volume, 2).unwrap(), files(10, 20), "{kind:?} at call {call}, after the next collection");
+            if plan.calls() <= call {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Writing a file's content, by many hands if it is large. What is written has been proved by the reader.
+
+use std::{io, sync::Arc};
+
+use crossbeam_channel::{Receiver, Sender, TrySendError};
+use resurgam_store::{Content, Extent, StoreError};
+use rustix::{
+    fd::{AsFd, OwnedFd},
+    io::Errno,
+};
+
+use super::Context;
+use crate::error::SourceError;
+
+/// Extents from which on other hands are asked for help.
+const HELP_FROM: u64 = 2;
+
+/// Why a file is not whole.
+pub(super) enum Fault {
+    /// Its content cannot be read from the volume or proved.
+    Unproved(String),
+    /// It cannot be written.
+    Target(io::Error),
+    /// The job is over.
+    Over,
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Target(error)
+    }
+}
+
+/// A part of a large file that any hand may write.
+pub(super) struct Piece {
+    file: Arc<OwnedFd>,
+    at: u64,
+    extent: Extent,
+    answer: Sender<Result<(), Fault>>,
+}
+
+/// The queue through which hands help one another.
+#[derive(Clone)]
+pub(super) struct Pieces {
+    offer: Sender<Piece>,
+    pub(super) offered: Receiver<Piece>,
+}
+
+impl Pieces {
+    /// For so many threads; a single one has nobody to help it.
+    pub(super) fn new(threads: usize) -> Self {
+        let (offer, offered) = crossbeam_channel::bounded(if threads > 1 { 2 * threads } else { 0 });
+        Self { offer, offered }
+    }
+}
+
+/// Writes `content` into a new, empty file, which is to be `size` bytes long.
+pub(super) fn fill(
+    context: &Context<'_>,
+    pieces: &Pieces,
+    file: &Arc<OwnedFd>,
+    content: &Content,
+    size: u64,
+) -> Result<(), Fault> {
+    if let Content::Inline(bytes) = content {
+        if bytes.len() as u64 != size {
+            return Err(wrong_length(bytes.len() as u64, size));
+        }
+        write_fully(file, bytes, 0)?;
+        return Ok(());
+    }
+    let (answer, answers) = crossbeam_channel::unbounded();
+    let (mut position, mut written_to, mut count, mut outstanding) = (0_u64, 0_u64, 0_u64, 0_usize);
+    let mut fault = None;
+    let read = context.reader.extents(content, &mut |extent| {
+        let at = position;
+        position = position.saturating_add(extent.length());
+        let result = match extent {
+            _ if context.is_over() => Err(Fault::Over),
+            _ if position > size => Err(wrong_length(position, size)),
+            Extent::Hole { .. } => Ok(()),
+            Extent::Data { .. } => {
+                (count, written_to) = (count + 1, position);
+                let piece = Piece { file: Arc::clone(file), at, extent, answer: answer.clone() };
+                outstanding += usize::from(count >= HELP_FROM);
+                if count < HELP_FROM { write_piece(context, &piece) } else { offer(context, pieces, piece) }
+            }
+        };
+        while let Ok(answered) = answers.try_recv() {
+            outstanding -= 1;
+            fault = fault.take().or(answered.err());
+        }
+        fault = fault.take().or(result.err());
+        // Any error will do: the reason is in `fault`.
+        if fault.is_some() { Err(StoreError::Cancelled) } else { Ok(()) }
+    });
+    drop(answer);
+    while outstanding > 0 {
+        // What nobody has taken is done here, so what is waited for is in the hands of a thread at work.
+        if let Ok(piece) = pieces.offered.try_recv() {
+            help(context, piece);
+        } else if let Ok(answered) = answers.recv() {
+            outstanding -= 1;
+            fault = fault.take().or(answered.err());
+        } else {
+            break;
+        }
+    }
+    match (fault, read) {
+        (Some(fault), _) => return Err(fault),
+        (None, Err(error)) => return Err(of_store(context, error)),
+        (None, Ok(())) if position != size => return Err(wrong_length(position, size)),
+        (None, Ok(())) => {}
+    }
+    if written_to < size {
+        rustix::fs::ftruncate(file, size).map_err(io::Error::from)?;
+    }
+    Ok(())
+}
+
+/// Writes a piece that another hand has offered.
+pub(super) fn help(context: &Context<'_>, piece: Piece) {
+    let result = write_piece(context, &piece);
+    // Nobody waits for it any more if the file's own hand has met an error.
+    let _ = piece.answer.send(result);
+}
+
+/// Offers a piece to the others; if they are busy, writes it. The answer comes through its channel either way.
+fn offer(context: &Context<'_>, pieces: &Pieces, piece: Piece) -> Result<(), Fault> {
+    if let Err(TrySendError::Full(piece) | TrySendError::Disconnected(piece)) = pieces.offer.try_send(piece) {
+        help(context, piece);
+    }
+    Ok(())
+}
+
+fn write_piece(context: &Context<'_>, piece: &Piece) -> Result<(), Fault> {
+    let Extent::Data { blob: id, offset, length } = piece.extent else { return Ok(()) };
+    let blob = context.reader.blob(&id).map_err(|e| of_store(context, e))?;
+    let start = offset as usize;
+    let bytes = start.checked_add(length as usize).and_then(|end| blob.get(start..end)).ok_or_else(|| {
+        Fault::Unproved(format!("it refers to bytes {offset} to {offset} + {length} of blob {id}, which is shorter"))
+    })?;
+    Ok(write_fully(&piece.file, bytes, piece.at)?)
+}
+
+fn of_store(context: &Context<'_>, error: StoreError) -> Fault {
+    if let StoreError::Cancelled = error {
+        context.report.abort(SourceError::Cancelled);
+        return Fault::Over;
+    }
+    Fault::Unproved(format!("its content could not be read from the volume: {error}"))
+}
+
+fn wrong_length(found: u64, size: u64) -> Fault {
+    Fault::Unproved(format!("its content is {found} bytes or more, its length was {size}"))
+}
+
+/// Writes all of `bytes` at `offset`.
+pub(super) fn write_fully(file: impl AsFd, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::pwrite(&file, bytes, offset) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => {
+                bytes = &bytes[written..];
+                offset += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,112 @@
+use std::{collections::HashSet, sync::Arc};
+
+use resurgam_model::PointId;
+
+use super::{KnownPoint, Verified, Verify, verify};
+use crate::{
+    Cancel, Meter, Volume,
+    backend::{Backend, memory::Memory, read_whole},
+    tests::{files, new_volume, open_volume, place, point, restore},
+};
+
+fn run(volume: &Arc<Volume>, repair: bool) -> Verified {
+    let (place, id) = (place(), PointId::from_random([1; 16]));
+    let known: Vec<KnownPoint> =
+        volume.point_document(&place, id).map(|(_, document)| KnownPoint { place, point: id, document }).into_iter().collect();
+    check(volume, repair, &known)
+}
+
+fn check(volume: &Arc<Volume>, repair: bool, known: &[KnownPoint]) -> Verified {
+    let how = Verify { read_data: Some(100), turn: 0, repair, known, threads: 2 };
+    verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
+}
+
+fn whole_volume() -> (Arc<dyn Backend>, Arc<Volume>) {
+    let backend: Arc<dyn Backend> = Arc::new(Memory::default());
+    let volume = new_volume(Arc::clone(&backend));
+    point(&volume, 1, &files(0, 1500));
+    (backend, volume)
+}
+
+#[test]
+fn a_sound_volume_has_no_damage() {
+    let (_, volume) = whole_volume();
+    let found = run(&volume, false);
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    assert!(found.checked_bytes > 1_000_000);
+}
+
+/// The objects whose damage matters: locks and the reserve hold nothing.
+fn objects(backend: &dyn Backend) -> Vec<(String, u64)> {
+    let all = backend.list("").unwrap().into_iter().map(|listed| (listed.name, listed.length));
+    all.filter(|(_, length)| *length > 0).collect()
+}
+
+#[test]
+fn every_damaged_page_of_every_object_is_found_and_mended() {
+    let (backend, _) = whole_volume();
+    let all = files(0, 1500);
+    let originals: Vec<_> = objects(&*backend);
+    for (name, length) in originals {
+        let original = read_whole(&*backend, &name, length).unwrap();
+        for at in (0..original.len()).step_by(original.len() / 5 + 1).chain([original.len() - 1]) {
+            let mut damaged = original.clone();
+            let page = at / 4096 * 4096;
+            let end = (page + 4096).min(damaged.len());
+            if damaged[page..end].iter().all(|byte| *byte == 0) { damaged[at] ^= 4 } else { damaged[page..end].fill(0) }
+            backend.replace(&name, &damaged).unwrap();
+            let volume = open_volume(Arc::clone(&backend));
+            assert_eq!(restore(&volume, 1).unwrap(), all, "{name} at {at}: a restore mends on the way");
+            let found = run(&volume, false);
+            assert!(!found.findings.is_empty(), "{name} at {at} was not found");
+            assert!(found.affected.is_empty(), "{name} at {at}: {found:?}");
+            let found = run(&volume, true);
+            assert!(found.findings.iter().all(|finding| finding.mended), "{name} at {at}: {:?}", found.findings);
+            let found = run(&volume, false);
+            assert!(found.findings.is_empty(), "{name} at {at}, after mending: {:?}", found.findings);
+            if !name.starts_with("index/") {
+                let now = read_whole(&*backend, &name, length).unwrap();
+                assert_eq!(now, original, "{name} at {at}");
+            }
+        }
+        if backend.length(&name).is_err() {
+            continue;
+        }
+        backend.replace(&name, &original).unwrap();
+    }
+}
+
+#[test]
+fn a_deleted_object_is_found_and_what_it_takes_along_is_named_and_stored_again_by_the_next_backup() {
+    let all = files(0, 1500);
+    let (backend, _) = whole_volume();
+    let names: HashSet<String> = objects(&*backend).into_iter().map(|(name, _)| name).collect();
+    for name in names {
+        let (backend, _) = copy(&*backend);
+        let volume = open_volume(Arc::clone(&backend));
+        let (_, document) = volume.point_document(&place(), PointId::from_random([1; 16])).unwrap();
+        let known = [KnownPoint { place: place(), point: PointId::from_random([1; 16]), document }];
+        backend.delete(&name).unwrap();
+        let volume = open_volume(Arc::clone(&backend));
+        let lost = name.starts_with("packs/") && backend.length(&format!("mirror/{name}")).is_err();
+        let found = check(&volume, false, &known);
+        // A segment of the index is a cache: the packs say what it said.
+        assert!(!found.findings.is_empty() || name.starts_with("index/"), "{name} was not missed");
+        assert_eq!(found.affected.len(), usize::from(lost), "{name}: {found:?}");
+        let found = check(&volume, true, &known);
+        assert_eq!(found.findings.iter().any(|finding| !finding.mended), lost, "{name}: {:?}", found.findings);
+        // The source still has it.
+        point(&volume, 2, &all);
+        assert_eq!(restore(&volume, 2).unwrap(), all, "{name}");
+        assert_eq!(restore(&volume, 1).unwrap(), all, "{name}");
+    }
+}
+
+fn copy(from: &dyn Backend) -> (Arc<dyn Backend>, usize) {
+    let to: Arc<dyn Backend> = Arc::new(Memory::default());
+    let all = from.list("").unwrap();
+    for listed in &all {
+        to.replace(&listed.name, &read_whole(from, &listed.name, u64::MAX).unwrap()).unwrap();
+    }
+    (to, all.len())
+}
