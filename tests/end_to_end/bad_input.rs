@@ -93,7 +93,8 @@ fn a_wrong_or_missing_passphrase() {
     let (right, wrong) = (scene.path("right"), scene.path("wrong"));
     fs::write(&right, "correct horse battery staple\n").unwrap();
     fs::write(&wrong, "correct horse battery stapler\n").unwrap();
-    let outcome = scene.program().run(args!["protect", scene.source, "--pool", scene.pool, "--passphrase-file", right]);
+    scene.program().run(args!["pool", "add", scene.pool, "--passphrase-file", right]).done();
+    let outcome = scene.protect();
     outcome.done();
     let point = outcome.point().id;
     // The server holds the key in its keyring; only a stranger needs the passphrase.

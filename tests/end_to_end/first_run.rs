@@ -145,11 +145,18 @@ fn points_can_be_looked_into() {
 #[test]
 fn help_completions_and_version_are_there() {
     let scene = Scene::new();
-    let program = Program::without_home().for_people();
+    let program = Program::without_home().with("RESURGAM_HOME", &scene.home).for_people();
     for arguments in [vec!["--help"], vec!["--version"], vec!["recover", "--help"], vec!["protect", "--help"]] {
         let outcome = program.run(arguments.iter().map(Into::into));
         assert_eq!(outcome.code(), Some(0), "{outcome}");
         assert!(!outcome.stdout().is_empty());
     }
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(program.run(args!["completions", shell]).stdout().contains("recover"), "{shell}");
+    }
+    assert!(program.run(args!["man"]).stdout().contains(".TH"));
+    let pages = scene.path("man");
+    assert_eq!(program.run(args!["man", "--out", pages]).code(), Some(0));
+    assert!(fs::read_dir(pages).unwrap().count() > 10);
     assert!(!scene.home.exists(), "asking for help makes nothing");
 }

@@ -19,6 +19,7 @@ mod fidelity;
 mod first_run;
 mod incremental;
 mod kills;
+mod postgres;
 mod power_cut;
 mod real_trees;
 mod recover;

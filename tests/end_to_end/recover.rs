@@ -157,7 +157,11 @@ fn what_was_left_out_was_left_out() {
     let to = scene.recovered(&outcome.point().id);
     assert!(to.join("keep/file.txt").is_file());
     assert!(!to.join("keep/file.tmp").exists() && !to.join("deep/node_modules").exists());
-    assert!(to.join("cache/CACHEDIR.TAG").is_file());
+    assert!(to.join("cache/CACHEDIR.TAG").is_file() && to.join("cache/file.txt").is_file());
+    scene.program().run(args!["source", "set", other, "--exclude-caches"]).done();
+    let next = scene.program().run(args!["backup", "--source", other]);
+    let to = scene.recovered(&next.point().id);
+    assert!(to.join("cache/CACHEDIR.TAG").is_file() && !to.join("cache/file.txt").exists());
 }
 
 #[test]

@@ -35,6 +35,8 @@ impl Disk {
         );
         disk.mount();
         fs::remove_dir(disk.path().join("lost+found")).unwrap();
+        // Made now: a full disk has no room for a directory.
+        fs::create_dir(disk.filler()).unwrap();
         disk
     }
 
@@ -73,11 +75,10 @@ impl Disk {
 
     /// Fills what is left to the last byte, root's reserve included. [`Disk::release`] undoes it.
     pub fn fill(&self) {
-        fs::create_dir(self.filler()).unwrap();
         // A block that was set aside for a file's own bookkeeping is free again once it is written: so file after file,
         // until one cannot have a single byte.
         for number in 0..1000 {
-            let mut file = File::create(self.filler().join(format!("{number}"))).unwrap();
+            let Ok(mut file) = File::create(self.filler().join(format!("{number}"))) else { return };
             for length in [1 << 20, 1 << 16, 4096, 512, 1] {
                 let block = vec![0xA5; length];
                 while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
@@ -91,7 +92,9 @@ impl Disk {
 
     /// Gives back the space that [`Disk::fill`] took.
     pub fn release(&self) {
-        fs::remove_dir_all(self.filler()).unwrap();
+        for file in fs::read_dir(self.filler()).unwrap().map(Result::unwrap) {
+            fs::remove_file(file.path()).unwrap();
+        }
     }
 
     fn filler(&self) -> PathBuf {

@@ -109,7 +109,8 @@ async fn migrate(transaction: &DatabaseTransaction, now: Timestamp) -> Result<()
         let note = Query::insert()
             .into_table(CHANGES)
             .columns(["version", "program", "applied"])
-            .values_panic([version.into(), env!("CARGO_PKG_VERSION").into(), cells::time(now).into()])
+            .values([version.into(), env!("CARGO_PKG_VERSION").into(), cells::time(now).into()])
+            .map_err(|e| Fault::Other(e.to_string()))?
             .to_owned();
         transaction.execute(&note).await?;
     }

@@ -6,6 +6,7 @@
 // Only to say in messages how long something took, and that it did not take too long.
 #![allow(clippy::disallowed_methods)]
 
+mod disks;
 mod kills;
 mod place;
 mod postgres_only;

@@ -1,8 +1,11 @@
 //! Why a job or a request did not do what was asked.
 
-use resurgam_sources::SourceError;
-use resurgam_store::StoreError;
 use resurgam_catalog::CatalogError;
+use resurgam_sources::SourceError;
+use resurgam_store::{
+    StoreError,
+    error::{BackendError, Fault},
+};
 
 /// What went wrong. Each has a code that programs can rely on, and a remedy.
 #[derive(Debug, thiserror::Error)]
@@ -12,9 +15,9 @@ pub enum JobError {
     Store(#[from] StoreError),
     /// A source or a target failed.
     #[error(transparent)]
-    Source(#[from] SourceError),
+    Source(SourceError),
     /// The catalog failed.
-    #[error(transparent)]
+    #[error("{}", .0.message())]
     Catalog(#[from] CatalogError),
     /// What was asked for makes no sense here.
     #[error("{message}")]
@@ -28,23 +31,71 @@ pub enum JobError {
     },
 }
 
+impl From<SourceError> for JobError {
+    fn from(error: SourceError) -> Self {
+        match error {
+            SourceError::Store(error) => Self::Store(error),
+            SourceError::Cancelled => Self::Store(StoreError::Cancelled),
+            other => Self::Source(other),
+        }
+    }
+}
+
+impl From<BackendError> for JobError {
+    fn from(error: BackendError) -> Self {
+        Self::Store(error.into())
+    }
+}
+
 impl JobError {
+    pub(crate) fn request(code: &'static str, message: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self::Request { code, message: message.into(), remedy: remedy.into() }
+    }
+
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Store(_) => "store",
+            Self::Store(StoreError::Backend(error)) => match error.kind {
+                Fault::Full => "volume-full",
+                Fault::ReadOnly => "volume-read-only",
+                Fault::NotFound => "volume-object-missing",
+                Fault::Denied => "volume-denied",
+                Fault::Exists | Fault::Io => "volume-io",
+            },
+            Self::Store(StoreError::Corrupt { .. } | StoreError::MissingBlob(_)) => "volume-damaged",
+            Self::Store(StoreError::Refused { .. }) => "volume-refused",
+            Self::Store(StoreError::Busy(_)) => "busy",
+            Self::Store(StoreError::Cancelled) => "cancelled",
+            Self::Store(StoreError::Internal(_)) => "internal",
+            Self::Source(SourceError::TargetFull { .. }) => "target-full",
+            Self::Source(SourceError::Target { .. }) => "target",
             Self::Source(_) => "source",
-            Self::Catalog(_) => "catalog",
+            Self::Catalog(error) => error.code(),
             Self::Request { code, .. } => code,
         }
     }
 
     /// What to do about it.
     pub fn remedy(&self) -> String {
-        match self {
-            Self::Request { remedy, .. } => remedy.clone(),
-            _ => String::new(),
-        }
+        let text = match self {
+            Self::Request { remedy, .. } => return remedy.clone(),
+            Self::Catalog(error) => return error.remedy().to_owned(),
+            Self::Store(StoreError::Backend(error)) => match error.kind {
+                Fault::Full => "free space on that disk, or run `resurgam expire` and `resurgam prune`; what was stored so far is found again",
+                Fault::ReadOnly => "mount the file system so that it can be written",
+                Fault::NotFound => "see that the disk is mounted, then run `resurgam verify --repair`",
+                Fault::Denied => "run as the user who owns the volume",
+                Fault::Exists | Fault::Io => "see the system's log for faults of the disk, then run the command again",
+            },
+            Self::Store(StoreError::Corrupt { .. } | StoreError::MissingBlob(_)) => "run `resurgam verify --read-data --repair`",
+            Self::Store(StoreError::Refused { .. }) => "the message says what is needed",
+            Self::Store(StoreError::Busy(_)) => "wait until the other command has ended, then run this one again",
+            Self::Store(StoreError::Cancelled) => "run the command again; it goes on from what was stored",
+            Self::Store(StoreError::Internal(_)) => "this is a defect of resurgam: report it with this message",
+            Self::Source(SourceError::TargetFull { .. } | SourceError::Target { .. }) => "see that the target can be written and has room",
+            Self::Source(_) => "correct the path or the pattern and run the command again",
+        };
+        text.to_owned()
     }
 
     /// Whether somebody asked for the work to stop.

@@ -32,6 +32,19 @@ pub struct BackupReport {
     pub unread: Vec<Unread>,
     /// What was left out.
     pub left_out: Vec<LeftOut>,
+    /// Sources of which no point could be made, where others succeeded or were tried too.
+    pub failed: Vec<Failed>,
+}
+
+/// A source of which no point could be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Failed {
+    /// Its root, as text.
+    pub source: String,
+    /// Its id.
+    pub source_id: SourceId,
+    /// Why.
+    pub error: String,
 }
 
 /// An item that was not restored, or was restored without proof that it is right.

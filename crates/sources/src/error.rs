@@ -43,6 +43,21 @@ pub enum SourceError {
         #[source]
         source: io::Error,
     },
+    /// Something has the name of an entry that is to be restored, and nobody said what is to happen then.
+    #[error(
+        "{path} is there already, so nothing was recovered; recover to an empty directory, or say with --conflict \
+         overwrite, skip or copy what is to happen"
+    )]
+    TargetHas {
+        /// What is there, every byte shown.
+        path: String,
+    },
+    /// A path was asked for that the point does not hold.
+    #[error("the recovery point holds no {path}; `resurgam ls` shows what it holds")]
+    NotInPoint {
+        /// The path, every byte shown.
+        path: String,
+    },
     /// The target of a restore has no space left.
     #[error(
         "no space is left to recover {path}; what was recovered before it is whole. Free some space there, or recover \

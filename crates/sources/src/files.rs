@@ -20,6 +20,8 @@ pub mod restore;
 mod stat;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
+#[cfg(test)]
+mod tests;
 mod walk;
 
 pub use capture::{Capture, Captured, NeverEntered, capture};

@@ -26,7 +26,7 @@ use crate::{
     backend::Hold,
     collect,
     document,
-    entry::BlobId,
+    entry::{BlobId, Content, Extent},
     error::StoreError,
     index::{Index, Segment},
     keys::{self, SigningKey, hex},
@@ -34,7 +34,8 @@ use crate::{
     meter::Counter,
     pack::{PackKind, build::FinishedPack},
     point::{PointText, ReplicaPlace, root_texts},
-    tree::{TreeRoot, TreeWriter},
+    reader::Reader,
+    tree::{TreeRoot, TreeWriter, walk_extents},
     volume::Volume,
 };
 use packer::Packer;
@@ -157,6 +158,32 @@ impl Session {
     /// The cutter for large files; a value that each thread may share.
     pub fn chunker(&self) -> &Chunker {
         &self.chunker
+    }
+
+    /// Whether every blob of `content` is in the volume. What an earlier point refers to may have been lost since: then
+    /// it must be read from the source again. Lists of extents are read by `reader`.
+    pub fn has(&self, reader: &Reader, content: &Content) -> Result<bool, StoreError> {
+        let index = self.shared.index.read().unwrap_or_else(PoisonError::into_inner);
+        let (mut lists, mut blobs) = (true, true);
+        let walked = walk_extents(
+            reader,
+            content,
+            &mut |list| {
+                lists &= index.find(list).is_some();
+                lists
+            },
+            &mut |extent| {
+                if let Extent::Data { blob, .. } = extent {
+                    blobs &= index.find(&blob).is_some();
+                }
+                Ok(())
+            },
+        );
+        match walked {
+            Ok(()) => Ok(lists && blobs),
+            Err(error) if error.is_damage() => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Bytes that the volume grew by so far.

@@ -1,14 +1,14 @@
-//! Processes that die, and a disk without a byte left. The test program starts itself again as the process to kill.
+//! Processes that die. The test program starts itself again as the process to kill.
 
 use std::{
-    env, fs,
+    env,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
 };
 
 use super::{place::now, shared::*};
-use crate::{Catalog, Fault, JobState, Location};
+use crate::{Catalog, Location};
 
 /// Tells a child where to work.
 const CHILD: &str = "RESURGAM_TEST_CATALOG_CHILD";
@@ -83,43 +83,4 @@ fn what_was_reported_done_outlives_every_kill() {
         assert!(there.iter().all(|n| there.contains(&(n ^ 1))), "half of a transaction is there");
     }
     assert!(done.len() > 60, "{}", done.len());
-}
-
-/// The place must be small: it is filled to the last byte. `mount -t tmpfs -o size=3m tmpfs DIR`.
-#[test]
-fn on_a_full_disk_reading_works_and_so_does_what_deleting_needs() {
-    let Ok(disk) = env::var("RESURGAM_TEST_SMALL_DISK") else {
-        eprintln!("SKIPPED: RESURGAM_TEST_SMALL_DISK names no small file system, so no full disk was tested");
-        return;
-    };
-    let folder = tempfile::tempdir_in(disk).unwrap();
-    let path = folder.path().join("DPMDB");
-    let catalog = Catalog::open(&at(&path), now()).unwrap();
-    let replica = replica_in(&catalog, 1);
-    let points: Vec<_> = (0..300).map(|n| point(n, &replica)).collect();
-    catalog.add_points(&points).unwrap();
-    drop(catalog);
-    let mut ballast = fs::File::create(folder.path().join("ballast")).unwrap();
-    for size in [65_536, 4096, 1] {
-        while ballast.write_all(&vec![1; size]).is_ok() {}
-    }
-
-    let catalog = Catalog::open_existing(&at(&path), now()).unwrap();
-    assert_eq!(catalog.points(None).unwrap(), points);
-    // Jobs are noted, states change, points go.
-    for n in 0..50 {
-        catalog.start_job(&job(n, holder("here", 1))).unwrap();
-        catalog.end_job(job(n, holder("here", 1)).id, JobState::Done, Some("well"), after(100)).unwrap();
-    }
-    let ids: Vec<_> = points.iter().map(|p| p.entry.id).collect();
-    catalog.set_point_state(ids[0], resurgam_model::point::PointState::Damaged).unwrap();
-    catalog.remove_points(&ids[..200]).unwrap();
-    assert_eq!(catalog.point_entries(None).unwrap().len(), 100);
-    // And what cannot be done is said to be so, and changes nothing.
-    let many: Vec<_> = (1000..3000).map(|n| point(n, &replica)).collect();
-    assert!(matches!(fault(catalog.add_points(&many)), Fault::Full(_)));
-    assert_eq!(catalog.point_entries(None).unwrap().len(), 100);
-    assert_eq!(catalog.check().unwrap(), Vec::<String>::new());
-    let found: Result<Catalog, _> = Catalog::open(&at(&folder.path().join("second")), now());
-    assert!(matches!(fault(found), Fault::Full(_)));
 }

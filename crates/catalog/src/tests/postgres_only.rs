@@ -75,3 +75,14 @@ fn states_are_classed() {
     assert!(matches!(class("XX001"), Fault::Corrupt(_)));
     assert!(matches!(class("42601"), Fault::Other(_)));
 }
+
+#[test]
+fn encryption_that_was_asked_for_is_never_silently_left_out() {
+    on_postgres(|place| {
+        let Location::Postgres { url } = &place.location else { panic!("not on PostgreSQL") };
+        let mark = if url.contains('?') { '&' } else { '?' };
+        let location = Location::Postgres { url: format!("{url}{mark}sslmode=require") };
+        let error = Catalog::open(&location, now()).unwrap_err();
+        assert!(error.to_string().to_lowercase().contains("tls"), "{error}");
+    });
+}

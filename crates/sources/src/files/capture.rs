@@ -144,6 +144,7 @@ pub(crate) fn capture_at(
             workers.push(scope.spawn(move || work(hand, stop, &jobs, &done)));
         }
         drop((done, offered_jobs));
+        let late_results: Receiver<Done> = results.clone();
         let collector = Collector {
             shared: &shared,
             tree: session.tree()?,
@@ -165,7 +166,7 @@ pub(crate) fn capture_at(
         drop(batches);
         let walked = walker.join();
         let worked = finish(workers);
-        let collected = collected?;
+        let collected = collected.map_err(|error| first_cause(error, &late_results))?;
         worked?;
         match walked {
             Ok(Ok(())) => Ok(collected),
@@ -185,6 +186,15 @@ fn open_root(what: &Capture) -> Result<Root, SourceError> {
         Some(never) => Err(SourceError::RootLeftOut { path: shown, reason: never.reason.clone() }),
         None => Ok(root),
     }
+}
+
+/// When the volume fails one thread is told why, and the others only that it is over: whichever came first, why it is.
+fn first_cause(error: SourceError, late_results: &Receiver<Done>) -> SourceError {
+    let is_echo = |e: &SourceError| matches!(e, SourceError::Store(StoreError::Cancelled));
+    if !is_echo(&error) {
+        return error;
+    }
+    late_results.try_iter().filter_map(|done| done.result.err()).find(|e| !is_echo(e)).unwrap_or(error)
 }
 
 fn internal(what: &str) -> SourceError {

@@ -2,7 +2,7 @@
 //!
 //! File systems stamp with a clock that ticks every few milliseconds. A file written twice within one tick has the same
 //! times after the second write as after the first. So a file is read only when its last change is safely in the past:
-//! then whatever happens during or after the reading gets another time. The wait is at most [`TICK`], and one wait serves
+//! then whatever happens during or after the reading gets another time. The wait is at most two [`TICK`]s, and one serves
 //! every file written before it.
 
 use resurgam_model::BytePath;
@@ -44,7 +44,7 @@ impl Moment for System {
     }
 }
 
-/// Waits, for a tick at most, until `changed` is safely in the past. Returns whether it is: if not, the file system
+/// Waits, for two ticks at most, until `changed` is safely in the past. Returns whether it is: if not, the file system
 /// keeps whole seconds or its clock runs ahead of ours, and the entry must be marked as racy.
 pub(crate) fn settle(moment: &dyn Moment, changed: FileTime) -> bool {
     let needed = if changed.nanos == 0 { WHOLE_SECONDS } else { TICK };
@@ -53,10 +53,11 @@ pub(crate) fn settle(moment: &dyn Moment, changed: FileTime) -> bool {
         if age > needed {
             return true;
         }
-        // Waiting helps only against a tick, not against whole seconds or another clock.
+        // Waiting helps only against a tick, not against whole seconds or another clock. Newer kernels stamp more finely
+        // than this clock ticks, so `changed` may be ahead of it by a tick.
         let missing = needed - age + 1;
         match u32::try_from(missing) {
-            Ok(wait) if missing <= TICK + 1 => moment.pass(wait),
+            Ok(wait) if missing <= 2 * TICK => moment.pass(wait),
             _ => return false,
         }
     }

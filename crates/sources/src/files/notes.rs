@@ -33,11 +33,18 @@ impl Notes {
         self.left_out.lock().unwrap_or_else(PoisonError::into_inner).push((path.to_vec(), reason.into()));
     }
 
-    /// Everything said, in path order.
+    /// Everything said, in path order. What was said of one item in several places is one report.
     pub(crate) fn into_reports(self) -> (Vec<Unread>, Vec<LeftOut>) {
         let sorted = |list: Mutex<Vec<(Vec<u8>, String)>>| {
             let mut list = list.into_inner().unwrap_or_else(PoisonError::into_inner);
             list.sort_by(|(a, _), (b, _)| resurgam_model::bytepath::compare(a, b));
+            list.dedup_by(|(path, text), (kept_path, kept_text)| {
+                let same = path == kept_path;
+                if same {
+                    *kept_text = format!("{kept_text}; {text}");
+                }
+                same
+            });
             list
         };
         let full = |path: &[u8]| full_path(&self.root, path);

@@ -11,11 +11,13 @@ mod fill;
 mod folder;
 mod links;
 mod node;
+mod precheck;
 mod place;
 mod report;
 
 use std::{
     fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -57,10 +59,12 @@ const LINKS_WAITING: usize = 64;
 /// What happens where something has an entry's name already. Directories are always merged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Conflict {
+    /// Nothing is put back at all: the restore fails before it has written anything.
+    #[default]
+    Refuse,
     /// The entry takes its place, in one step, when it is whole. Directories that are not empty stay.
     Overwrite,
     /// What is there stays.
-    #[default]
     Skip,
     /// The entry is put beside it, as `NAME (recovered 2)`.
     Copy,
@@ -152,6 +156,15 @@ pub fn restore(
         0 => thread::available_parallelism().map_or(2, usize::from),
         given => given,
     };
+    for path in &what.selection {
+        if TreeReader::below(reader, root, path).next().is_none() {
+            return Err(SourceError::NotInPoint { path: path.to_string() });
+        }
+    }
+    let target = open_target(&what.target, what.selection.is_empty())?;
+    if what.conflict == Conflict::Refuse && !target.fresh {
+        precheck::refuse(reader, root, what, &target.dir.fd, cancel)?;
+    }
     let context = Context {
         reader,
         meter,
@@ -165,7 +178,6 @@ pub fn restore(
         names_made: AtomicU64::new(0),
         target: escape(what.target.as_os_str().as_encoded_bytes()),
     };
-    let target = open_target(&what.target)?;
     thread::scope(|scope| {
         let (jobs, offered) = bounded(threads);
         let pieces = Pieces::new(threads);
@@ -190,7 +202,7 @@ pub fn restore(
         };
         stream.run();
     });
-    context.links.seal(&open_target(&what.target)?.dir.fd, &context.report);
+    context.links.seal(&open_target(&what.target, false)?.dir.fd, &context.report);
     if cancel.is_cancelled() {
         return Err(SourceError::Cancelled);
     }
@@ -204,7 +216,8 @@ struct Target {
     fresh: bool,
 }
 
-fn open_target(path: &Path) -> Result<Target, SourceError> {
+/// Opens the target, making it if need be; closed to others until it gets attributes of its own, if it will.
+fn open_target(path: &Path, gets_attributes: bool) -> Result<Target, SourceError> {
     let fault = |attempt, source| SourceError::Target {
         attempt,
         path: escape(path.as_os_str().as_encoded_bytes()),
@@ -212,7 +225,8 @@ fn open_target(path: &Path) -> Result<Target, SourceError> {
     };
     let made = !path.exists();
     if made {
-        fs::create_dir_all(path).map_err(|e| fault("make", e))?;
+        let mode = if gets_attributes { 0o700 } else { 0o777 };
+        fs::DirBuilder::new().recursive(true).mode(mode).create(path).map_err(|e| fault("make", e))?;
     }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let fd = rustix::fs::open(path, flags, Mode::empty()).map_err(|e| fault("recover into", e.into()))?;
@@ -282,11 +296,7 @@ impl<'a> Stream<'a, '_> {
             self.all_of(TreeReader::new(self.context.reader, self.root), None);
         } else {
             for path in minimal(&self.what.selection) {
-                let before = self.context.report.seen();
                 self.all_of(TreeReader::below(self.context.reader, self.root, &path), Some(&path));
-                if self.context.report.seen() == before && !self.context.is_over() {
-                    self.context.report.unproved(&path, "the recovery point has no such entry");
-                }
             }
         }
         self.give();
@@ -303,7 +313,6 @@ impl<'a> Stream<'a, '_> {
                 Ok(entry) => {
                     self.name_lost(Some(&entry.path));
                     self.last = entry.path.clone();
-                    self.context.report.see();
                     self.entry(entry);
                 }
                 Err(StoreError::Cancelled) => return self.context.report.abort(SourceError::Cancelled),
@@ -318,7 +327,6 @@ impl<'a> Stream<'a, '_> {
     /// Names the entries that could not be read between the last one and `next`.
     fn name_lost(&mut self, next: Option<&BytePath>) {
         if let Some(error) = self.lost.take() {
-            self.context.report.see();
             let end = next.map_or_else(|| "the end".to_owned(), ToString::to_string);
             let what = format!("entries between {} and {end} could not be read: {error}", self.last);
             self.context.report.unproved(&self.last, what);

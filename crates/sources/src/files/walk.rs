@@ -444,7 +444,8 @@ impl<'a> Walk<'a> {
     /// Adds the entry at the end of the path, which lies in the innermost directory, and the excluded directories above
     /// it that had waited for it.
     fn found(&mut self, found: Found) -> Result<(), Stopped> {
-        for index in 1..self.levels.len() {
+        let may_wait = self.rules.filter.may_keep_below_excluded();
+        for index in 1..if may_wait { self.levels.len() } else { 0 } {
             if let Some(waiting) = self.levels[index].unsaid.take() {
                 let end = self.levels[index].path_length;
                 self.add(index - 1, end, waiting, false)?;

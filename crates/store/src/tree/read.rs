@@ -20,6 +20,8 @@ pub struct TreeReader<'a> {
     pending: Vec<(BlobId, u8, BytePath)>,
     entries: std::vec::IntoIter<Entry>,
     below: BytePath,
+    /// A directory whose contents are not wanted.
+    skip: Option<BytePath>,
     done: bool,
 }
 
@@ -36,13 +38,31 @@ impl<'a> TreeReader<'a> {
             pending: vec![(root.page, root.level, BytePath::root())],
             entries: Vec::new().into_iter(),
             below: path.clone(),
+            skip: None,
             done: false,
         }
+    }
+
+    /// The volume that it reads from.
+    pub fn reader(&self) -> &'a Reader {
+        self.reader
+    }
+
+    /// Passes over everything below `path`, without reading pages that hold nothing else.
+    pub fn skip_below(&mut self, path: &BytePath) {
+        self.skip = Some(path.clone());
+    }
+
+    fn is_skipped(&self, path: &BytePath) -> bool {
+        self.skip.as_ref().is_some_and(|skip| skip != path && skip.contains(path))
     }
 
     /// Reads the next page. `Ok(false)`: there is none.
     fn advance(&mut self) -> Result<bool, StoreError> {
         let Some((page, level, first)) = self.pending.pop() else { return Ok(false) };
+        if self.is_skipped(&first) && self.pending.last().is_some_and(|(_, _, next)| self.is_skipped(next)) {
+            return Ok(true);
+        }
         let lost = |error: StoreError| match error {
             StoreError::Corrupt { what, .. } => {
                 StoreError::corrupt(format!("the page of entries from {first} on"), what)
@@ -82,6 +102,9 @@ impl Iterator for TreeReader<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         while !self.done {
             if let Some(entry) = self.entries.next() {
+                if self.is_skipped(&entry.path) {
+                    continue;
+                }
                 if self.below.contains(&entry.path) {
                     return Some(Ok(entry));
                 }

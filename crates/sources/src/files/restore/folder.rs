@@ -119,7 +119,7 @@ impl<'a> Folder<'a> {
             Ok(()) => true,
             Err(Errno::EXIST) if Stat::at(&at, &place::c_name(&name)?)?.kind == FileType::Directory => false,
             Err(Errno::EXIST) => match context.conflict {
-                Conflict::Skip => return Ok(None),
+                Conflict::Refuse | Conflict::Skip => return Ok(None),
                 Conflict::Overwrite => {
                     rustix::fs::unlinkat(&at, name.as_slice(), AtFlags::empty())?;
                     rustix::fs::mkdirat(&at, name.as_slice(), mode)?;

@@ -36,7 +36,7 @@ pub(super) fn place(dir: impl AsFd, private: &[u8], name: &[u8], conflict: Confl
             replace(dir, private, name)?;
             Ok(Placed::As(name.to_vec()))
         }
-        Conflict::Skip => match rename_beside(dir, private, name) {
+        Conflict::Refuse | Conflict::Skip => match rename_beside(dir, private, name) {
             Ok(()) => Ok(Placed::As(name.to_vec())),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 rustix::fs::unlinkat(dir, private, AtFlags::empty())?;
@@ -121,7 +121,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let dir = File::open(folder.path()).unwrap();
-        let mut place = |conflict| {
+        let place = |conflict| {
             fs::write(path("private"), "new").unwrap();
             super::place(&dir, b"private", b"name", conflict)
         };

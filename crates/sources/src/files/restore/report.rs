@@ -16,7 +16,6 @@ pub(super) struct Report {
     files: AtomicU64,
     bytes: AtomicU64,
     skipped: AtomicU64,
-    seen: AtomicU64,
     unproved: Mutex<Vec<(BytePath, String)>>,
     aborted: AtomicBool,
     error: Mutex<Option<SourceError>>,
@@ -31,15 +30,6 @@ impl Report {
 
     pub(super) fn skipped(&self) {
         self.skipped.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Counts what was read from the point, or is known to be lost.
-    pub(super) fn see(&self) {
-        self.seen.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn seen(&self) -> u64 {
-        self.seen.load(Ordering::Relaxed)
     }
 
     /// Names an entry that is not there, or not as it was.

@@ -1,0 +1,81 @@
+//! `protect` and `backup`.
+
+use resurgam_jobs::{Protect, Scope};
+use resurgam_model::report::BackupReport;
+
+use super::Context;
+use crate::{
+    Ending, args,
+    failure::Failure,
+    naming,
+    progress::watched,
+    show::{amount, point},
+    signals,
+};
+
+/// So many things left out are named without `-v`.
+const LEFT_OUT_SHOWN: usize = 8;
+
+pub(super) fn protect(context: &Context<'_>, arguments: args::Protect) -> Result<Ending, Failure> {
+    let what = Protect {
+        paths: arguments.paths,
+        group: arguments.to.group,
+        pool: arguments.to.pool,
+        retention: super::retention(&arguments.keep)?,
+        every_seconds: arguments.every.every,
+        selection: arguments.leave.selection(),
+    };
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let server = context.server_or_new(context.passphrase_given()?)?;
+    let report = watched(context.output, "protecting", |meter| server.protect(&what, meter, &cancel))?;
+    answer(context, &report)
+}
+
+pub(super) fn backup(context: &Context<'_>, arguments: args::Backup) -> Result<Ending, Failure> {
+    let scope = Scope { group: arguments.group, source: arguments.of.source.as_deref().map(naming::source) };
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let server = context.server()?;
+    let report = watched(context.output, "backing up", |meter| {
+        server.backup(&scope, arguments.consistency_check, meter, &cancel)
+    })?;
+    answer(context, &report)
+}
+
+/// Shows the points; names what is not in them.
+fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failure> {
+    let output = context.output;
+    output.answer(report, || point::table(&report.points, &context.zone, output.is_verbose()))?;
+    if !output.is_json() {
+        name_left_out(context, report);
+        for item in &report.unread {
+            output.warn(&format!("cannot read {}: {}", item.path, item.error));
+        }
+        if let Some(newest) = report.points.last() {
+            output.note(&format!("To bring it back: resurgam{} recover {} --to DIR", home_option(context), newest.id));
+        }
+    }
+    if report.unread.is_empty() {
+        return Ok(Ending::Whole);
+    }
+    if !output.is_json() {
+        let count = u64::try_from(report.unread.len()).unwrap_or(u64::MAX);
+        let items = amount::counted(count, "item", "items");
+        output.warn(&format!("{items} could not be read and are not in the recovery point; the rest is"));
+    }
+    Ok(Ending::Partial)
+}
+
+fn name_left_out(context: &Context<'_>, report: &BackupReport) {
+    let shown = if context.output.is_verbose() { usize::MAX } else { LEFT_OUT_SHOWN };
+    for item in report.left_out.iter().take(shown) {
+        context.output.note(&format!("left out {}: {}", item.path, item.reason));
+    }
+    if let Some(more) = report.left_out.len().checked_sub(shown).filter(|more| *more > 0) {
+        context.output.note(&format!("left out {more} more; -v names them all"));
+    }
+}
+
+/// `--home` as it was given, so that a command shown can be pasted.
+fn home_option(context: &Context<'_>) -> String {
+    context.global.home.as_ref().map_or_else(String::new, |home| format!(" --home {}", home.display()))
+}

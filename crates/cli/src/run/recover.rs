@@ -1,0 +1,55 @@
+//! `recover`, and what it shares with `reader recover`.
+
+use std::{ffi::OsString, os::unix::ffi::OsStringExt};
+
+use resurgam_jobs::Recover;
+use resurgam_model::report::RecoverReport;
+
+use super::Context;
+use crate::{
+    Ending, args,
+    failure::Failure,
+    naming,
+    progress::watched,
+    show::{amount, report},
+    signals,
+};
+
+pub(super) fn recover(context: &Context<'_>, arguments: args::Recover) -> Result<Ending, Failure> {
+    let what = Recover {
+        point: arguments.point,
+        source: arguments.of.source.as_deref().map(naming::source),
+        paths: bytes(arguments.paths),
+        to: arguments.place.to,
+        conflict: arguments.how.conflict(),
+        owner: !arguments.how.no_owner,
+    };
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let server = context.server()?;
+    let report = watched(context.output, "recovering", |meter| server.recover(&what, meter, &cancel))?;
+    answer(context, &what, &report)
+}
+
+/// Paths inside a point, as their bytes.
+pub(super) fn bytes(paths: Vec<OsString>) -> Vec<Vec<u8>> {
+    paths.into_iter().map(OsString::into_vec).collect()
+}
+
+/// Shows what came back; names what did not.
+pub(super) fn answer(context: &Context<'_>, what: &Recover, report: &RecoverReport) -> Result<Ending, Failure> {
+    let output = context.output;
+    let place = what.to.as_ref().map_or_else(|| "its original place".to_owned(), |to| to.display().to_string());
+    output.answer(report, || report::recovered(report, &place))?;
+    if report.unproved.is_empty() {
+        return Ok(Ending::Whole);
+    }
+    if !output.is_json() {
+        for item in &report.unproved {
+            output.warn(&format!("{}: {}", item.path, item.error));
+        }
+        let count = u64::try_from(report.unproved.len()).unwrap_or(u64::MAX);
+        let items = amount::counted(count, "item", "items");
+        output.warn(&format!("{items} could not be restored or proved; everything else is as it was"));
+    }
+    Ok(Ending::Partial)
+}

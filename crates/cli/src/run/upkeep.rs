@@ -1,0 +1,30 @@
+//! `verify`, `expire`, `prune`.
+
+use resurgam_jobs::Verify;
+
+use super::Context;
+use crate::{Ending, args, failure::Failure, progress::watched, show::report, signals};
+
+pub(super) fn verify(context: &Context<'_>, arguments: args::Verify) -> Result<Ending, Failure> {
+    let what = Verify { read_data_percent: arguments.read_data, repair: arguments.repair };
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let server = context.server()?;
+    let report = watched(context.output, "verifying", |meter| server.verify(&what, meter, &cancel))?;
+    context.output.answer(&report, || report::verified(&report, what.repair))?;
+    Ok(if report.damage.iter().all(|damage| damage.mended) { Ending::Whole } else { Ending::Bad })
+}
+
+pub(super) fn expire(context: &Context<'_>, arguments: args::Expire) -> Result<Ending, Failure> {
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let report = context.server()?.expire(&arguments.point, arguments.dry_run, &cancel)?;
+    let verbose = context.output.is_verbose();
+    context.output.answer(&report, || report::expired(&report, arguments.dry_run, &context.zone, verbose))?;
+    Ok(Ending::Whole)
+}
+
+pub(super) fn prune(context: &Context<'_>, arguments: args::Prune) -> Result<Ending, Failure> {
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let report = context.server()?.prune(arguments.dry_run, &cancel)?;
+    context.output.answer(&report, || report::pruned(&report, arguments.dry_run))?;
+    Ok(Ending::Whole)
+}

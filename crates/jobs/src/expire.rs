@@ -1,0 +1,119 @@
+//! Giving up points that no rule keeps.
+
+use std::collections::HashMap;
+
+use resurgam_catalog::PointEntry;
+use resurgam_model::{
+    point::PointState,
+    policy::Source,
+    report::{ExpireReport, Paused},
+    retention::{Candidate, Guards, Note, Retention},
+    bytepath::escape,
+};
+use resurgam_store::Cancel;
+
+use crate::{
+    error::JobError,
+    job::{About, Ended},
+    points::shown,
+    server::Server,
+};
+
+/// A run may give up this many points of a source, or this share of them, whichever is more.
+const CAP_POINTS: usize = 64;
+const CAP_PERCENT: u8 = 50;
+/// Rows that one statement of the catalog removes: few enough for what it can write on a full disk.
+const ROWS_AT_ONCE: usize = 100;
+
+impl Server {
+    /// Gives up the points that no rule keeps; or exactly those of `points` (ids or prefixes), where there are some.
+    pub fn expire(&self, points: &[String], dry_run: bool, cancel: &Cancel) -> Result<ExpireReport, JobError> {
+        if dry_run {
+            return Ok(self.plan(points)?.0);
+        }
+        let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
+        self.run(about, cancel, || {
+            let (report, entries) = self.plan(points)?;
+            self.give_up(&entries)?;
+            let message = format!("{} points given up, {} kept", report.expired.len(), report.kept);
+            Ok(Ended { value: report, partial: false, message })
+        })
+    }
+
+    fn plan(&self, named: &[String]) -> Result<(ExpireReport, Vec<PointEntry>), JobError> {
+        let mut report = ExpireReport::default();
+        let mut expired = Vec::new();
+        if !named.is_empty() {
+            for wanted in named {
+                let point = self.find_point(wanted, None)?;
+                let entry = self.catalog.point(point.id)?.map(|record| record.entry);
+                expired.extend(entry);
+                report.expired.push(point);
+            }
+            report.kept = (self.catalog.point_entries(None)?.len() - expired.len()) as u64;
+            return Ok((report, expired));
+        }
+        let groups: HashMap<_, _> = self.catalog.groups()?.into_iter().map(|group| (group.id, group)).collect();
+        for source in self.catalog.sources()? {
+            let group = groups.get(&source.group);
+            let retention = source.retention.clone().or_else(|| group.map(|group| group.retention.clone())).unwrap_or_default();
+            let every = group.and_then(|group| group.every_seconds);
+            self.plan_source(&source, &retention, every, &mut report, &mut expired)?;
+        }
+        Ok((report, expired))
+    }
+
+    fn plan_source(
+        &self,
+        source: &Source,
+        retention: &Retention,
+        every: Option<u64>,
+        report: &mut ExpireReport,
+        expired: &mut Vec<PointEntry>,
+    ) -> Result<(), JobError> {
+        let entries = self.catalog.point_entries(Some(source.id))?;
+        let good = |state| matches!(state, PointState::Complete | PointState::Partial);
+        let candidates = entries.iter().map(|entry| Candidate { key: entry.id, time: entry.time, good: good(entry.state) });
+        let guards = Guards { objective_seconds: every, cap_points: CAP_POINTS, cap_percent: CAP_PERCENT };
+        let plan = retention
+            .plan(candidates.collect(), self.now(), &self.environment.time_zone, &guards)
+            .map_err(|error| JobError::request("keeps-nothing", format!("{}: {error}", escape(&source.root)), "change the retention of the source or its group"))?;
+        report.kept += plan.kept.len() as u64;
+        for note in &plan.notes {
+            if !matches!(note, Note::NoGoodPoint) || !entries.is_empty() {
+                report.paused.push(Paused { source_id: source.id, source: escape(&source.root), reason: note.to_string() });
+            }
+        }
+        for candidate in plan.expired {
+            if let Some(entry) = entries.iter().find(|entry| entry.id == candidate.key) {
+                report.expired.push(shown(entry, &source.root));
+                expired.push(entry.clone());
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives points up: in the catalog first, then in the volumes. A kill between the two leaves points that the next
+    /// backup adopts and the next expiry gives up again; never rows of points that are not there.
+    pub(crate) fn give_up(&self, entries: &[PointEntry]) -> Result<(), JobError> {
+        let mut volumes = HashMap::new();
+        for entry in entries {
+            if !volumes.contains_key(&entry.volume) {
+                volumes.insert(entry.volume, self.open_volume(&self.volume_record(entry.volume)?)?);
+            }
+        }
+        for batch in entries.chunks(ROWS_AT_ONCE) {
+            let ids: Vec<_> = batch.iter().map(|entry| entry.id).collect();
+            self.catalog.remove_points(&ids)?;
+            for entry in batch {
+                let Some(volume) = volumes.get(&entry.volume) else { continue };
+                let place = resurgam_store::point::ReplicaPlace {
+                    server: resurgam_store::point::server_directory(&self.record.name),
+                    replica: entry.replica,
+                };
+                volume.delete_point(&place, entry.id)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The server's own directory: keyring and configuration. The catalog lies there too, unless it is in PostgreSQL.
+//!
+//! ```text
+//! HOME/keyring.toml    the server's identity and keys; readable by its owner alone
+//! HOME/DPMDB.sqlite    the catalog, in the embedded case
+//! HOME/config.toml     optional; `catalog = "postgres://…"` puts the catalog elsewhere
+//! HOME/pool            the first volume, where none was named
+//! ```
+
+use std::{
+    fs,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use resurgam_catalog::Location;
+use resurgam_model::ServerId;
+use resurgam_store::{
+    backend::{Backend, directory::Directory},
+    error::BackendError,
+    keys::{Secret, SigningKey, hex, random, unhex},
+};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use crate::error::JobError;
+
+const KEYRING: &str = "keyring.toml";
+const CONFIG: &str = "config.toml";
+const CATALOG: &str = "DPMDB.sqlite";
+/// Where the first volume goes when nobody says otherwise.
+pub(crate) const POOL: &str = "pool";
+/// A keyring is a few hundred bytes.
+const TEXT_MAX: u64 = 1 << 16;
+
+/// The secrets of a server.
+pub(crate) struct Keyring {
+    pub(crate) server: ServerId,
+    pub(crate) signing: SigningKey,
+    /// Names blobs in all volumes of this server.
+    pub(crate) identity: Secret,
+    /// Opens the keyring slots of its volumes.
+    pub(crate) wrapping: Secret,
+}
+
+#[derive(Serialize, Deserialize)]
+struct KeyringText {
+    format: u32,
+    server: ServerId,
+    signing_seed: String,
+    identity_key: String,
+    wrapping_key: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Config {
+    catalog: Option<String>,
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> JobError {
+    JobError::request("home", format!("cannot use the home {}: {error}", path.display()), "see that it exists and belongs to you, or name another with --home")
+}
+
+/// Makes the home, private to its owner, where it is missing.
+pub(crate) fn create(home: &Path) -> Result<(), JobError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| unreadable(home, &error))
+}
+
+/// The home must be there.
+pub(crate) fn must_exist(home: &Path) -> Result<(), JobError> {
+    if fs::metadata(home).is_ok_and(|found| found.is_dir()) {
+        return Ok(());
+    }
+    let message = format!("there is no server at {}", home.display());
+    Err(JobError::request("no-server", message, "`resurgam protect PATH` makes one; --home or RESURGAM_HOME names another place; `resurgam reader` reads a volume without a server"))
+}
+
+/// Where the catalog lies.
+pub(crate) fn catalog_location(home: &Path) -> Result<Location, JobError> {
+    let path = home.join(CONFIG);
+    let config = match fs::read_to_string(&path) {
+        Ok(text) => toml::from_str::<Config>(&text).map_err(|error| {
+            JobError::request("config", format!("{}: {}", path.display(), error.message()), "correct the file; its only key is `catalog`")
+        })?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Config::default(),
+        Err(error) => return Err(unreadable(&path, &error)),
+    };
+    match config.catalog {
+        None => Ok(Location::Sqlite(home.join(CATALOG))),
+        Some(url) => url.parse().map_err(|error: resurgam_catalog::InvalidLocation| {
+            JobError::request("config", format!("{}: {error}", path.display()), "correct the key `catalog`")
+        }),
+    }
+}
+
+/// Reads the keyring. `None`: there is none.
+pub(crate) fn read_keyring(home: &Path) -> Result<Option<Keyring>, JobError> {
+    let backend = Directory::local(home);
+    let bytes = match resurgam_store::backend::read_whole(&backend, KEYRING, TEXT_MAX) {
+        Ok(bytes) => Zeroizing::new(bytes),
+        Err(BackendError { kind: resurgam_store::error::Fault::NotFound, .. }) => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    parse_keyring(&bytes).map(Some).ok_or_else(|| {
+        let message = format!("{}: the keyring is damaged or of a newer version", home.join(KEYRING).display());
+        JobError::request("keyring", message, "put it back from a copy of the home")
+    })
+}
+
+fn parse_keyring(bytes: &[u8]) -> Option<Keyring> {
+    let text: KeyringText = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
+    let secret = |text: String| -> Option<Secret> {
+        let text = Zeroizing::new(text);
+        Some(Secret::new(Zeroizing::new(unhex(&text)?).as_slice().try_into().ok()?))
+    };
+    if text.format != 1 {
+        return None;
+    }
+    Some(Keyring {
+        server: text.server,
+        signing: SigningKey::from_seed(&secret(text.signing_seed)?).ok()?,
+        identity: secret(text.identity_key)?,
+        wrapping: secret(text.wrapping_key)?,
+    })
+}
+
+/// Makes a new identity and stores it durably.
+pub(crate) fn new_keyring(home: &Path) -> Result<Keyring, JobError> {
+    let seed = Secret::random()?;
+    let keyring = Keyring {
+        server: ServerId::from_random(random()?),
+        signing: SigningKey::from_seed(&seed)?,
+        identity: Secret::random()?,
+        wrapping: Secret::random()?,
+    };
+    let text = KeyringText {
+        format: 1,
+        server: keyring.server,
+        signing_seed: hex(seed.expose()),
+        identity_key: hex(keyring.identity.expose()),
+        wrapping_key: hex(keyring.wrapping.expose()),
+    };
+    let text = toml::to_string(&text)
+        .map_err(|error| resurgam_store::StoreError::Internal(format!("the keyring cannot be written: {error}")))?;
+    let text = Zeroizing::new(format!("# The secrets of a Resurgam server. Keep a copy where nobody else reads it.\n{text}"));
+    Directory::local(home).replace(KEYRING, text.as_bytes())?;
+    Ok(keyring)
+}
+
+/// For fuzzing: the keyring's parser, on any bytes.
+pub fn fuzz_keyring(bytes: &[u8]) {
+    let _ = parse_keyring(bytes);
+}
+
+/// The place of the first volume.
+pub(crate) fn default_pool(home: &Path) -> PathBuf {
+    home.join(POOL)
+}

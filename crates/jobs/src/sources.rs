@@ -1,0 +1,301 @@
+//! Data sources: adding, changing, stopping, finding them.
+
+use std::{
+    collections::HashMap,
+    io,
+    os::unix::ffi::{OsStrExt, OsStringExt},
+    path::{Path, PathBuf},
+};
+
+use resurgam_catalog::{Fault, ReplicaRecord, VolumeRecord};
+use resurgam_model::{
+    GroupId, ReplicaId, SourceId,
+    bytepath::escape,
+    id::by_prefix,
+    policy::{DEFAULT_GROUP, Group, Selection, Source},
+    replica::ReplicaState,
+    report::SourceSummary,
+    retention::Retention,
+};
+use resurgam_store::keys::random;
+
+use crate::{error::JobError, home, server::Server};
+
+/// Arguments of `protect`. One source is made for each path that is not protected yet.
+pub struct Protect {
+    /// Paths to protect.
+    pub paths: Vec<PathBuf>,
+    /// Group for new sources; the group `Default` where none is named.
+    pub group: Option<String>,
+    /// Directory of the volume for new sources; `HOME/pool` where there is no volume yet and none is named.
+    pub pool: Option<PathBuf>,
+    /// Retention of the new sources, where given: becomes the source's own.
+    pub retention: Option<Retention>,
+    /// Objective in seconds (`--every`): set on the group.
+    pub every_seconds: Option<u64>,
+    /// What is left out of new sources.
+    pub selection: Selection,
+}
+
+/// Which sources something is about.
+#[derive(Default, Clone)]
+pub struct Scope {
+    /// Name of a group.
+    pub group: Option<String>,
+    /// A source: id, prefix of one, or its root's path.
+    pub source: Option<String>,
+}
+
+/// Changes to a source; `None`: as it is.
+#[derive(Default)]
+pub struct SourceChange {
+    /// Its own retention; `Some(None)`: the group's again.
+    pub retention: Option<Option<Retention>>,
+    /// What is left out.
+    pub selection: Option<Selection>,
+}
+
+/// The absolute path that stands for a root: symbolic links on the way are resolved; one at the end only where it leads
+/// to a directory, since then that directory is what is protected.
+fn root_of(path: &Path) -> Result<PathBuf, JobError> {
+    let missing = |error: io::Error| {
+        let what = if error.kind() == io::ErrorKind::NotFound { "it is not there".to_owned() } else { error.to_string() };
+        JobError::request("no-such-path", format!("cannot protect {}: {what}", path.display()), "check the path; nothing was changed")
+    };
+    let absolute = std::path::absolute(path).map_err(missing)?;
+    let itself = std::fs::symlink_metadata(&absolute).map_err(missing)?;
+    if itself.is_symlink() && !std::fs::metadata(&absolute).is_ok_and(|target| target.is_dir()) {
+        let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else { return Ok(absolute) };
+        return Ok(parent.canonicalize().map_err(missing)?.join(name));
+    }
+    absolute.canonicalize().map_err(missing)
+}
+
+impl Server {
+    /// The sources of `protect`'s paths, made where they are missing.
+    pub(crate) fn sources_for(&self, what: &Protect) -> Result<Vec<Source>, JobError> {
+        if let Some(retention) = &what.retention {
+            check_retention(retention)?;
+        }
+        // Every path is looked at before anything is written.
+        let roots = what.paths.iter().map(|path| root_of(path)).collect::<Result<Vec<_>, _>>()?;
+        for root in &roots {
+            self.refuse_own(root, what.pool.as_deref())?;
+        }
+        let known = self.catalog.sources()?;
+        let volume = self.volume_for(what.pool.as_deref())?;
+        let mut sources: Vec<Source> = Vec::new();
+        for root in roots {
+            let root = root.into_os_string().into_vec();
+            if sources.iter().any(|source| source.root == root) {
+                continue;
+            }
+            let source = match known.iter().find(|source| source.root == root) {
+                Some(source) => source.clone(),
+                None => self.new_source(root, what)?,
+            };
+            self.replica_in(&source, &volume)?;
+            sources.push(source);
+        }
+        if let Some(every) = what.every_seconds {
+            for source in &sources {
+                if let Some(mut group) = self.catalog.group(source.group)? {
+                    group.every_seconds = Some(every);
+                    self.catalog.put_group(&group)?;
+                }
+            }
+        }
+        Ok(sources)
+    }
+
+    /// The pool and the home cannot protect themselves as files.
+    fn refuse_own(&self, root: &Path, pool: Option<&Path>) -> Result<(), JobError> {
+        let mut own: Vec<(PathBuf, &str)> = vec![(self.home.clone(), "the home of this server")];
+        own.extend(self.catalog.volumes()?.into_iter().map(|volume| (PathBuf::from(volume.location), "a volume of the storage pool")));
+        if let Some(pool) = pool.and_then(|pool| std::path::absolute(pool).ok()) {
+            own.push((pool.canonicalize().unwrap_or(pool), "a volume of the storage pool"));
+        }
+        match own.iter().find(|(place, _)| root.starts_with(place)) {
+            None => Ok(()),
+            Some((place, what)) => Err(JobError::request(
+                "own-path",
+                format!("cannot protect {}: it lies in {}, {what}", root.display(), place.display()),
+                "protect another directory; what lies in the pool is not protected by copying it into the pool",
+            )),
+        }
+    }
+
+    fn new_source(&self, root: Vec<u8>, what: &Protect) -> Result<Source, JobError> {
+        let group = self.group_for(what.group.as_deref().unwrap_or(DEFAULT_GROUP))?;
+        let source = Source {
+            id: SourceId::from_random(random()?),
+            group: group.id,
+            root: root.clone(),
+            selection: what.selection.clone(),
+            retention: what.retention.clone(),
+        };
+        match self.catalog.add_source(&source) {
+            Ok(()) => Ok(source),
+            // Another command made it in this very moment.
+            Err(error) if matches!(error.fault, Fault::Conflict(_)) => {
+                let made = self.catalog.sources()?.into_iter().find(|source| source.root == root);
+                made.ok_or_else(|| error.into())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The group of that name, made if it is missing.
+    fn group_for(&self, name: &str) -> Result<Group, JobError> {
+        if let Some(group) = self.catalog.group_by_name(name)? {
+            return Ok(group);
+        }
+        resurgam_model::policy::check_group_name(name)
+            .map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
+        let group =
+            Group { id: GroupId::from_random(random()?), name: name.to_owned(), retention: Retention::default(), every_seconds: None };
+        match self.catalog.put_group(&group) {
+            Err(error) if matches!(error.fault, Fault::Conflict(_)) => self.catalog.group_by_name(name)?.ok_or_else(|| error.into()),
+            done => Ok(done.map(|()| group)?),
+        }
+    }
+
+    /// The volume for new replicas: the one named, else the oldest of the pool, else a new one in the home.
+    fn volume_for(&self, pool: Option<&Path>) -> Result<VolumeRecord, JobError> {
+        if let Some(pool) = pool {
+            return self.add_volume_at(pool, self.environment.passphrase.is_some());
+        }
+        let mut volumes = self.catalog.volumes()?;
+        volumes.sort_by_key(|volume| volume.added);
+        match volumes.into_iter().next() {
+            Some(volume) => Ok(volume),
+            None => self.add_volume_at(&home::default_pool(&self.home), self.environment.passphrase.is_some()),
+        }
+    }
+
+    /// The replica of a source; made in `volume` where it has none.
+    fn replica_in(&self, source: &Source, volume: &VolumeRecord) -> Result<ReplicaRecord, JobError> {
+        if let Some(replica) = self.replica_of(source.id)? {
+            return Ok(replica);
+        }
+        let replica = ReplicaRecord {
+            id: ReplicaId::from_random(random()?),
+            source: source.id,
+            volume: volume.id,
+            state: ReplicaState::CreationPending,
+            cause: None,
+        };
+        self.catalog.put_replica(&replica)?;
+        Ok(replica)
+    }
+
+    pub(crate) fn replica_of(&self, source: SourceId) -> Result<Option<ReplicaRecord>, JobError> {
+        Ok(self.catalog.replicas()?.into_iter().find(|replica| replica.source == source))
+    }
+
+    /// The sources of a scope.
+    pub(crate) fn sources_in(&self, scope: &Scope) -> Result<Vec<Source>, JobError> {
+        let mut sources = match &scope.source {
+            Some(wanted) => vec![self.find_source(wanted)?],
+            None => self.catalog.sources()?,
+        };
+        if let Some(name) = &scope.group {
+            let group = self.find_group(name)?;
+            sources.retain(|source| source.group == group.id);
+        }
+        Ok(sources)
+    }
+
+    /// A source by its id, the beginning of it, or its root's path.
+    pub(crate) fn find_source(&self, wanted: &str) -> Result<Source, JobError> {
+        let sources = self.catalog.sources()?;
+        let path = std::path::absolute(wanted).unwrap_or_default();
+        let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let by_path = |source: &&Source| {
+            [path.as_os_str(), resolved.as_os_str()].iter().any(|path| path.as_bytes() == source.root.as_slice())
+        };
+        if let Some(source) = sources.iter().find(by_path) {
+            return Ok(source.clone());
+        }
+        by_prefix(wanted, sources, |source| source.id.to_string()).map_err(|error| {
+            JobError::request("no-source", format!("source `{wanted}`: {error}"), "`resurgam sources` shows the sources")
+        })
+    }
+
+    /// Every source.
+    pub fn sources(&self) -> Result<Vec<SourceSummary>, JobError> {
+        let sources = self.catalog.sources()?;
+        self.summaries(&sources)
+    }
+
+    pub(crate) fn summaries(&self, sources: &[Source]) -> Result<Vec<SourceSummary>, JobError> {
+        let groups: HashMap<_, _> = self.catalog.groups()?.into_iter().map(|group| (group.id, group.name)).collect();
+        let replicas = self.catalog.replicas()?;
+        let mut points: HashMap<SourceId, (u64, Option<resurgam_model::Timestamp>)> = HashMap::new();
+        for point in self.catalog.point_entries(None)? {
+            let (count, newest) = points.entry(point.source).or_default();
+            *count += 1;
+            *newest = (*newest).max(Some(point.time));
+        }
+        let summary = |source: &Source| {
+            let replica = replicas.iter().find(|replica| replica.source == source.id);
+            let (count, newest) = points.get(&source.id).copied().unwrap_or_default();
+            SourceSummary {
+                id: source.id,
+                root: escape(&source.root),
+                group: groups.get(&source.group).cloned().unwrap_or_default(),
+                state: replica.map_or(ReplicaState::CreationPending, |replica| replica.state).to_string(),
+                cause: replica.and_then(|replica| replica.cause.clone()),
+                volume: replica.map(|replica| replica.volume),
+                points: count,
+                newest,
+            }
+        };
+        Ok(sources.iter().map(summary).collect())
+    }
+
+    /// Adds sources without taking a point.
+    pub fn add_sources(&self, what: &Protect) -> Result<Vec<SourceSummary>, JobError> {
+        let sources = self.sources_for(what)?;
+        self.summaries(&sources)
+    }
+
+    /// Stops protecting a source; its points stay unless `delete_points`.
+    pub fn remove_source(&self, source: &str, delete_points: bool) -> Result<(), JobError> {
+        let source = self.find_source(source)?;
+        let points = self.catalog.point_entries(Some(source.id))?;
+        let replica = self.replica_of(source.id)?;
+        if !delete_points {
+            // A source with points stays in the catalog as stopped: the points need its name.
+            if let (Some(replica), false) = (&replica, points.is_empty()) {
+                return Ok(self.catalog.set_replica_state(replica.id, ReplicaState::Stopped, None)?);
+            }
+        }
+        self.give_up(&points)?;
+        if let Some(replica) = replica {
+            self.catalog.remove_replica(replica.id)?;
+        }
+        Ok(self.catalog.remove_source(source.id)?)
+    }
+
+    /// Changes a source.
+    pub fn change_source(&self, source: &str, change: SourceChange) -> Result<SourceSummary, JobError> {
+        let mut source = self.find_source(source)?;
+        if let Some(retention) = change.retention {
+            if let Some(retention) = &retention {
+                check_retention(retention)?;
+            }
+            source.retention = retention;
+        }
+        if let Some(selection) = change.selection {
+            source.selection = selection;
+        }
+        self.catalog.put_source(&source)?;
+        let mut summaries = self.summaries(&[source])?;
+        summaries.pop().ok_or_else(|| JobError::request("no-source", "the source is gone", "add it again"))
+    }
+}
+
+pub(crate) fn check_retention(retention: &Retention) -> Result<(), JobError> {
+    retention.check().map_err(|error| JobError::request("keeps-nothing", error.to_string(), "give at least one rule that keeps something"))
+}

@@ -1,0 +1,134 @@
+//! Verifying the pool, and writing down what was found.
+
+use std::collections::HashSet;
+
+use resurgam_catalog::{PointRecord, VolumeRecord};
+use resurgam_model::{
+    PointId,
+    point::PointState,
+    report::{Damage, VerifyReport},
+};
+use resurgam_store::{
+    Cancel, Meter, StoreError,
+    backend::{Backend, directory::Directory},
+    pack::MIRROR,
+    point::{ReplicaPlace, server_directory},
+    verify::{KnownPoint, verify},
+    volume::{VOLUME_TOML, parse_header},
+};
+
+use crate::{
+    error::JobError,
+    job::{About, Ended},
+    server::Server,
+};
+
+/// Arguments of `verify`.
+pub struct Verify {
+    /// Read this share of the data, in percent; `None`: metadata only.
+    pub read_data_percent: Option<u8>,
+    /// Mend what can be mended.
+    pub repair: bool,
+}
+
+impl Server {
+    /// Verifies every volume.
+    pub fn verify(&self, what: &Verify, meter: &Meter, cancel: &Cancel) -> Result<VerifyReport, JobError> {
+        let mut report = VerifyReport::default();
+        for record in self.catalog.volumes()? {
+            let about = About {
+                kind: "verify",
+                subject: format!("volume {} in {}", record.id, record.location),
+                source: None,
+                even_unwritten: true,
+            };
+            let one = self.run(about, cancel, || {
+                let one = self.verify_volume(&record, what, meter, cancel)?;
+                let left = one.damage.iter().filter(|damage| !damage.mended).count();
+                let message = format!("{} bytes checked, {} faults found, {left} left", one.checked_bytes, one.damage.len());
+                Ok(Ended { partial: left > 0, message, value: one })
+            })?;
+            report.checked_bytes += one.checked_bytes;
+            report.damage.extend(one.damage);
+            report.affected_points.extend(one.affected_points);
+        }
+        Ok(report)
+    }
+
+    fn verify_volume(
+        &self,
+        record: &VolumeRecord,
+        what: &Verify,
+        meter: &Meter,
+        cancel: &Cancel,
+    ) -> Result<VerifyReport, JobError> {
+        let mut report = VerifyReport::default();
+        let volume = match self.open_volume(record) {
+            Err(JobError::Store(error)) if what.repair => {
+                put_header_back(record, error)?;
+                report.damage.push(Damage { object: VOLUME_TOML.to_owned(), what: "both copies were damaged".to_owned(), mended: true });
+                self.open_volume(record)?
+            }
+            opened => opened?,
+        };
+        let points: Vec<PointRecord> = self.catalog.points(None)?.into_iter().filter(|point| point.entry.volume == record.id).collect();
+        let known: Vec<KnownPoint> = points
+            .iter()
+            .map(|point| KnownPoint {
+                place: ReplicaPlace { server: server_directory(&self.record.name), replica: point.entry.replica },
+                point: point.entry.id,
+                document: String::from_utf8_lossy(&point.document).into_owned(),
+            })
+            .collect();
+        let how = resurgam_store::verify::Verify {
+            read_data: what.read_data_percent,
+            turn: self.now().as_second().unsigned_abs() / 3600,
+            repair: what.repair,
+            known: &known,
+            threads: std::thread::available_parallelism().map_or(2, usize::from),
+        };
+        let before = meter.read.get();
+        let found = Self::with_reserve(&volume, || verify(&volume, &how, meter, cancel))?;
+        report.checked_bytes = meter.read.get() - before;
+        let damage = |finding: resurgam_store::verify::Finding| Damage { object: finding.object, what: finding.what, mended: finding.mended };
+        report.damage.extend(found.findings.into_iter().map(damage));
+        let affected: HashSet<PointId> = found.affected.iter().map(|(_, point)| *point).collect();
+        let present: HashSet<PointId> = volume.point_names()?.into_iter().map(|(_, point)| point).collect();
+        for point in &points {
+            let was_partial = String::from_utf8_lossy(&point.document).contains("state = \"partial\"");
+            let state = if !present.contains(&point.entry.id) {
+                PointState::Missing
+            } else if affected.contains(&point.entry.id) {
+                PointState::Damaged
+            } else if was_partial {
+                PointState::Partial
+            } else {
+                PointState::Complete
+            };
+            if matches!(state, PointState::Missing | PointState::Damaged) {
+                report.affected_points.push(point.entry.id);
+            }
+            if state != point.entry.state
+                && let Err(error) = self.catalog.set_point_state(point.entry.id, state)
+            {
+                self.notice(format!("the state of point {} could not be written down: {}", point.entry.id, error.message()));
+            }
+        }
+        let unknown = affected.iter().filter(|id| points.iter().all(|point| point.entry.id != **id));
+        report.affected_points.extend(unknown);
+        Ok(report)
+    }
+}
+
+/// Writes VOLUME.toml anew from the catalog's copy, where both that the volume has are damaged.
+fn put_header_back(record: &VolumeRecord, error: StoreError) -> Result<(), JobError> {
+    let backend = Directory::local(record.location.as_ref());
+    let sound = parse_header(VOLUME_TOML, record.document.as_bytes()).is_ok_and(|header| header.volume == record.id);
+    // A volume that is not there at all is not mounted; one whose packs are there has lost its head.
+    if !error.is_damage() && !matches!(error, StoreError::Refused { .. }) || !sound || backend.list("packs/").map_or(true, |packs| packs.is_empty()) {
+        return Err(error.into());
+    }
+    backend.replace(&format!("{MIRROR}{VOLUME_TOML}"), record.document.as_bytes())?;
+    backend.replace(VOLUME_TOML, record.document.as_bytes())?;
+    Ok(())
+}

@@ -1,0 +1,185 @@
+//! The storage pool: making, taking in, opening and forgetting volumes.
+
+use std::{
+    fs,
+    io,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use resurgam_catalog::VolumeRecord;
+use resurgam_model::{VolumeId, id::by_prefix, report::VolumeSummary};
+use resurgam_store::{
+    StoreError, Volume,
+    backend::{Backend, directory::Directory, read_whole},
+    keys::{Secret, Slot, Unlock, VolumeKeys, random},
+    volume::{NewVolume, VOLUME_TOML},
+};
+
+use crate::{error::JobError, server::Server};
+
+/// No VOLUME.toml is longer.
+const HEADER_MAX: u64 = 1 << 20;
+
+impl Server {
+    fn unlock(&self) -> Unlock {
+        Unlock { wrapping: Some(self.keyring.wrapping.clone()), passphrase: self.environment.passphrase.clone() }
+    }
+
+    /// Opens the volume at a place, which must be one of this server.
+    fn open_at(&self, location: &Path) -> Result<Arc<Volume>, JobError> {
+        let backend: Arc<dyn Backend> = Arc::new(Directory::local(location));
+        let header = Volume::header(&*backend)?;
+        if header.server != self.keyring.server || header.server_key != self.keyring.signing.public() {
+            let what = format!("the volume belongs to another server, {} ({})", header.server_name, header.server);
+            let remedy = "use another directory for this server's pool; `resurgam reader` recovers from that volume without a server";
+            return Err(JobError::request("volume-of-another-server", format!("{}: {what}", location.display()), remedy));
+        }
+        Ok(Arc::new(Volume::open(backend, &self.unlock())?))
+    }
+
+    /// Opens a volume that the catalog knows.
+    pub(crate) fn open_volume(&self, record: &VolumeRecord) -> Result<Arc<Volume>, JobError> {
+        let volume = self.open_at(Path::new(&record.location))?;
+        if volume.id() != record.id {
+            let what = format!("{}: volume {} is here, and the catalog says volume {}", record.location, volume.id(), record.id);
+            return Err(JobError::request("volume-swapped", what, "mount the right disk there"));
+        }
+        Ok(volume)
+    }
+
+    pub(crate) fn volume_record(&self, id: VolumeId) -> Result<VolumeRecord, JobError> {
+        self.catalog.volume(id)?.ok_or_else(|| {
+            JobError::request("no-volume", format!("the catalog does not know volume {id}"), "add its directory with `resurgam pool add DIR`")
+        })
+    }
+
+    /// Every volume.
+    pub fn volumes(&self) -> Result<Vec<VolumeSummary>, JobError> {
+        let replicas = self.catalog.replicas()?;
+        let mut summaries = Vec::new();
+        for record in self.catalog.volumes()? {
+            let opened = self.open_volume(&record);
+            summaries.push(VolumeSummary {
+                id: record.id,
+                location: record.location,
+                protection: if record.document.contains("\"clear\"") { "clear" } else { "passphrase" }.to_owned(),
+                replicas: replicas.iter().filter(|replica| replica.volume == record.id).count() as u64,
+                state: opened.map_or_else(|error| error.to_string(), |_| "present".to_owned()),
+            });
+        }
+        Ok(summaries)
+    }
+
+    /// Adds a volume: makes one in an empty or missing directory, or takes in one of this server that lies there.
+    pub fn add_volume(&self, directory: &Path, passphrase: bool) -> Result<VolumeSummary, JobError> {
+        let record = self.add_volume_at(directory, passphrase)?;
+        let all = self.volumes()?;
+        all.into_iter().find(|volume| volume.id == record.id).ok_or_else(|| {
+            JobError::request("no-volume", "the volume is gone from the catalog already", "add it again")
+        })
+    }
+
+    /// [`Server::add_volume`], as the catalog's row.
+    pub(crate) fn add_volume_at(&self, directory: &Path, passphrase: bool) -> Result<VolumeRecord, JobError> {
+        let bad = |error: io::Error| {
+            JobError::request("pool", format!("cannot use {} for the pool: {error}", directory.display()), "name a directory that can be written")
+        };
+        let absolute = std::path::absolute(directory).map_err(bad)?;
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&absolute).map_err(bad)?;
+        let absolute = absolute.canonicalize().map_err(bad)?;
+        let Some(location) = absolute.to_str() else {
+            return Err(JobError::request("pool", format!("the path {} is not UTF-8", absolute.display()), "name a directory whose path is"));
+        };
+        if let Some(known) = self.catalog.volumes()?.into_iter().find(|record| record.location == location) {
+            self.open_volume(&known)?;
+            return Ok(known);
+        }
+        let volume = match self.open_at(&absolute) {
+            Ok(volume) => volume,
+            Err(JobError::Store(StoreError::Refused { .. })) if is_vacant(&absolute).map_err(bad)? => self.make_volume(&absolute, passphrase)?,
+            Err(JobError::Store(StoreError::Refused { .. })) if !absolute.join(VOLUME_TOML).exists() => {
+                let message = format!("{} is not empty and holds no volume", absolute.display());
+                return Err(JobError::request("pool", message, "name an empty directory; nothing was changed in that one"));
+            }
+            Err(error) => return Err(error),
+        };
+        let document = read_whole(volume.backend(), VOLUME_TOML, HEADER_MAX)?;
+        let record = VolumeRecord {
+            id: volume.id(),
+            location: location.to_owned(),
+            document: String::from_utf8_lossy(&document).into_owned(),
+            added: self.now(),
+        };
+        self.catalog.put_volume(&record)?;
+        Ok(record)
+    }
+
+    fn make_volume(&self, directory: &Path, passphrase: bool) -> Result<Arc<Volume>, JobError> {
+        let id = VolumeId::from_random(random()?);
+        let keys = VolumeKeys { identity: self.keyring.identity.clone(), sealing: Secret::random()? };
+        let slots = if passphrase {
+            let given = self.environment.passphrase.as_ref().ok_or_else(|| {
+                JobError::request("passphrase", "a volume with a passphrase needs one", "give --passphrase-file FILE")
+            })?;
+            vec![Slot::keyring(&keys, id, &self.keyring.wrapping)?, Slot::passphrase(&keys, id, given)?]
+        } else {
+            vec![Slot::clear(&keys)]
+        };
+        let new = NewVolume {
+            volume: id,
+            server: self.keyring.server,
+            server_name: &self.record.name,
+            signing: &self.keyring.signing,
+            keys,
+            slots,
+            created: self.now(),
+        };
+        Ok(Arc::new(Volume::create(Arc::new(Directory::local(directory)), new)?))
+    }
+
+    /// Forgets a volume (id, prefix, or path) without deleting anything in it. Refused while replicas lie there.
+    pub fn remove_volume(&self, volume: &str) -> Result<(), JobError> {
+        let record = self.find_volume(volume)?;
+        Ok(self.catalog.remove_volume(record.id)?)
+    }
+
+    fn find_volume(&self, wanted: &str) -> Result<VolumeRecord, JobError> {
+        let records = self.catalog.volumes()?;
+        let path = std::path::absolute(wanted).and_then(|path| path.canonicalize()).unwrap_or_else(|_| PathBuf::from(wanted));
+        if let Some(record) = records.iter().find(|record| Path::new(&record.location) == path) {
+            return Ok(record.clone());
+        }
+        by_prefix(wanted, records, |record| record.id.to_string()).map_err(|error| {
+            JobError::request("no-volume", format!("volume `{wanted}`: {error}"), "`resurgam pool list` shows the volumes")
+        })
+    }
+
+    /// Runs something that deletes. On a full disk the volume's reserve is given up for it.
+    pub(crate) fn with_reserve<T>(
+        volume: &Volume,
+        mut work: impl FnMut() -> Result<T, StoreError>,
+    ) -> Result<T, JobError> {
+        match work() {
+            Err(StoreError::Backend(error)) if error.kind == resurgam_store::error::Fault::Full => {
+                volume.backend().release_reserve()?;
+                Ok(work()?)
+            }
+            done => Ok(done?),
+        }
+    }
+}
+
+/// Whether a directory has nothing in it but what a new file system has, or what making a volume had begun.
+fn is_vacant(directory: &Path) -> io::Result<bool> {
+    const BEGUN: [&str; 5] = ["lost+found", "mirror", "locks", "reserve", "writers"];
+    for entry in fs::read_dir(directory)? {
+        let name = entry?.file_name();
+        if !BEGUN.iter().any(|begun| name == *begun) && !name.to_string_lossy().starts_with(".unfinished-") {
+            return Ok(false);
+        }
+    }
+    // A second copy of VOLUME.toml beside packs would be a volume that lost its first; without packs nothing is lost.
+    Ok(true)
+}
