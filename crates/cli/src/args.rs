@@ -21,10 +21,11 @@ pub(crate) use server::{
 
 const AFTER_HELP: &str = "\
 Ids may be shortened as long as they stay unambiguous; `latest` is the newest point of a source.
-The server's home is --home, else $RESURGAM_HOME, else /var/lib/resurgam for root, else $XDG_DATA_HOME/resurgam or
-~/.local/share/resurgam.
+The server's home is --home, else $RESURGAM_HOME, else /var/lib/resurgam for root, else
+$XDG_DATA_HOME/resurgam or ~/.local/share/resurgam.
 
-Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some items could not be read or proved (each is named).";
+Exit codes: 0 done; 1 failed; 2 wrong usage; 3 done, but some items could not be read or
+proved, and each is named.";
 
 /// A backup server that you can lose.
 ///

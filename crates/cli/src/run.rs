@@ -61,7 +61,29 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Ending, Failure> {
     }
 }
 
-impl Context<'_> {
+/// An open server. What it has to say besides its answers is said when the command lets go of it.
+struct Opened<'a> {
+    server: Server,
+    output: &'a Output,
+}
+
+impl std::ops::Deref for Opened<'_> {
+    type Target = Server;
+
+    fn deref(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        for notice in self.server.take_notices() {
+            self.output.warn(&notice);
+        }
+    }
+}
+
+impl<'a> Context<'a> {
     /// The server's home.
     fn home(&self) -> Result<PathBuf, Failure> {
         let is_root = rustix::process::geteuid().is_root();
@@ -69,13 +91,15 @@ impl Context<'_> {
     }
 
     /// The server, which must be there.
-    fn server(&self) -> Result<Server, Failure> {
-        Ok(Server::open(&self.home()?, environment::real(self.passphrase_given()?))?)
+    fn server(&self) -> Result<Opened<'a>, Failure> {
+        let server = Server::open(&self.home()?, environment::real(self.passphrase_given()?))?;
+        Ok(Opened { server, output: self.output })
     }
 
     /// The server, made where it is missing.
-    fn server_or_new(&self, passphrase: Option<Passphrase>) -> Result<Server, Failure> {
-        Ok(Server::open_or_create(&self.home()?, environment::real(passphrase))?)
+    fn server_or_new(&self, passphrase: Option<Passphrase>) -> Result<Opened<'a>, Failure> {
+        let server = Server::open_or_create(&self.home()?, environment::real(passphrase))?;
+        Ok(Opened { server, output: self.output })
     }
 
     /// The file that holds the passphrase, where one was named.

@@ -13,6 +13,7 @@ pub(crate) struct Recover {
     /// The recovery point: an id, the beginning of one, or `latest`
     pub(crate) point: String,
     /// Only these paths of the point, relative to the source's root
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
     #[command(flatten)]
     pub(crate) place: Place,
@@ -112,6 +113,7 @@ pub(crate) struct ReaderRecover {
     /// The recovery point: an id, the beginning of one, or `latest`
     pub(crate) point: String,
     /// Only these paths of the point, relative to the source's root
+    #[arg(value_name = "PATH")]
     pub(crate) paths: Vec<OsString>,
     /// Into this directory: what lies below the source's root comes to lie directly in it
     #[arg(long, value_name = "DIR")]

@@ -105,7 +105,7 @@ pub(crate) enum PoolCommand {
 pub(crate) struct PoolAdd {
     /// The volume's directory
     pub(crate) directory: PathBuf,
-    /// Encrypt a new volume under a passphrase; asked for where no --passphrase-file is given
+    /// Encrypt a new volume under a passphrase, which is asked for; --passphrase-file alone does it too
     #[arg(long)]
     pub(crate) passphrase: bool,
 }

@@ -2,11 +2,12 @@
 
 use resurgam_jobs::{Protect, Scope};
 use resurgam_model::report::BackupReport;
+use serde::Serialize;
 
 use super::Context;
 use crate::{
     Ending, args,
-    failure::Failure,
+    failure::{ErrorBody, Failure},
     naming,
     progress::watched,
     show::{amount, point},
@@ -32,7 +33,7 @@ pub(super) fn protect(context: &Context<'_>, arguments: args::Protect) -> Result
 }
 
 pub(super) fn backup(context: &Context<'_>, arguments: args::Backup) -> Result<Ending, Failure> {
-    let scope = Scope { group: arguments.group, source: arguments.of.source.as_deref().map(naming::source) };
+    let scope = Scope { group: arguments.group, source: arguments.of.source.as_deref().map(naming::path_or_id) };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;
     let report = watched(context.output, "backing up", |meter| {
@@ -41,28 +42,52 @@ pub(super) fn backup(context: &Context<'_>, arguments: args::Backup) -> Result<E
     answer(context, &report)
 }
 
+/// The document of `protect` and `backup`.
+#[derive(Serialize)]
+struct BackupDocument<'a> {
+    #[serde(flatten)]
+    report: &'a BackupReport,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<ErrorBody<'a>>,
+}
+
 /// Shows the points; names what is not in them.
 fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failure> {
     let output = context.output;
-    output.answer(report, || point::table(&report.points, &context.zone, output.is_verbose()))?;
+    let failure = failure(report);
+    let document = BackupDocument { report, error: failure.as_ref().map(Failure::body) };
+    output.answer(&document, || {
+        if report.points.is_empty() { String::new() } else { point::table(&report.points, &context.zone, output.is_verbose()) }
+    })?;
     if !output.is_json() {
         name_left_out(context, report);
         for item in &report.unread {
             output.warn(&format!("cannot read {}: {}", item.path, item.error));
         }
+        if !report.unread.is_empty() {
+            let items = amount::counted(amount::length(&report.unread), "item", "items");
+            output.warn(&format!("{items} could not be read; the recovery point is made without what could not"));
+        }
+        for failed in &report.failed {
+            output.warn(&format!("no recovery point of {}: {}", failed.source, failed.error));
+        }
         if let Some(newest) = report.points.last() {
             output.note(&format!("To bring it back: resurgam{} recover {} --to DIR", home_option(context), newest.id));
         }
     }
-    if report.unread.is_empty() {
-        return Ok(Ending::Whole);
+    match failure {
+        Some(failure) => Err(failure),
+        None if report.unread.is_empty() => Ok(Ending::Whole),
+        None => Ok(Ending::Partial),
     }
-    if !output.is_json() {
-        let count = u64::try_from(report.unread.len()).unwrap_or(u64::MAX);
-        let items = amount::counted(count, "item", "items");
-        output.warn(&format!("{items} could not be read and are not in the recovery point; the rest is"));
-    }
-    Ok(Ending::Partial)
+}
+
+/// The failure of the command as a whole, where some sources have no point.
+fn failure(report: &BackupReport) -> Option<Failure> {
+    let first = report.failed.first()?;
+    let (failed, all) = (report.failed.len(), report.failed.len() + report.points.len());
+    let message = format!("{failed} of {all} sources have no new recovery point; the first is {}: {}", first.source, first.error);
+    Some(Failure::new("sources-failed", message, "put that right, then run `resurgam backup`; the other points are made"))
 }
 
 fn name_left_out(context: &Context<'_>, report: &BackupReport) {

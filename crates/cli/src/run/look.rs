@@ -21,7 +21,7 @@ struct PointsDocument {
 }
 
 pub(super) fn points(context: &Context<'_>, arguments: args::Points) -> Result<Ending, Failure> {
-    let source = arguments.of.source.as_deref().map(naming::source);
+    let source = arguments.of.source.as_deref().map(naming::path_or_id);
     let points = context.server()?.points(source.as_deref())?;
     let document = PointsDocument { points };
     let verbose = context.output.is_verbose();
@@ -31,7 +31,7 @@ pub(super) fn points(context: &Context<'_>, arguments: args::Points) -> Result<E
 
 pub(super) fn ls(context: &Context<'_>, arguments: args::Ls) -> Result<Ending, Failure> {
     let server = context.server()?;
-    let source = arguments.of.source.as_deref().map(naming::source);
+    let source = arguments.of.source.as_deref().map(naming::path_or_id);
     let path = arguments.path.as_deref().unwrap_or(OsStr::new("")).as_bytes();
     context.output.list(
         "entries",
@@ -45,7 +45,7 @@ pub(super) fn ls(context: &Context<'_>, arguments: args::Ls) -> Result<Ending, F
 
 pub(super) fn find(context: &Context<'_>, arguments: args::Find) -> Result<Ending, Failure> {
     let server = context.server()?;
-    let scope = Scope { group: arguments.group, source: arguments.of.source.as_deref().map(naming::source) };
+    let scope = Scope { group: arguments.group, source: arguments.of.source.as_deref().map(naming::path_or_id) };
     let length = if context.output.is_verbose() || context.output.is_json() {
         usize::MAX
     } else {
@@ -61,7 +61,7 @@ pub(super) fn find(context: &Context<'_>, arguments: args::Find) -> Result<Endin
 
 pub(super) fn diff(context: &Context<'_>, arguments: args::Diff) -> Result<Ending, Failure> {
     let server = context.server()?;
-    let source = arguments.of.source.as_deref().map(naming::source);
+    let source = arguments.of.source.as_deref().map(naming::path_or_id);
     context.output.list("differences", entry::difference, |each| {
         Ok(server.diff(&arguments.from, &arguments.to, source.as_deref(), each)?)
     })?;

@@ -23,7 +23,7 @@ pub(super) fn run(context: &Context<'_>, command: PoolCommand) -> Result<Ending,
         PoolCommand::Add(arguments) => add(context, &arguments),
         PoolCommand::List => answer(context, context.server()?.volumes()?),
         PoolCommand::Remove { volume } => {
-            let volume = naming::source(&volume);
+            let volume = naming::path_or_id(&volume);
             context.server()?.remove_volume(&volume)?;
             context.output.answer(&Removed::of(&volume), || {
                 format!("Volume {volume} is forgotten; what lies in it is untouched.\n")
@@ -50,6 +50,8 @@ fn add(context: &Context<'_>, arguments: &PoolAdd) -> Result<Ending, Failure> {
         }
         None => None,
     };
-    let volume = context.server_or_new(passphrase)?.add_volume(&arguments.directory, arguments.passphrase)?;
+    // Who gives a passphrase in any way wants it used.
+    let sealed = passphrase.is_some();
+    let volume = context.server_or_new(passphrase)?.add_volume(&arguments.directory, sealed)?;
     answer(context, vec![volume])
 }

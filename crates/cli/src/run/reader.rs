@@ -45,7 +45,7 @@ fn open(context: &Context<'_>, directory: &Path) -> Result<VolumeReader, Failure
 
 fn points(context: &Context<'_>, arguments: &ReaderPoints) -> Result<Ending, Failure> {
     let output = context.output;
-    let source = arguments.of.source.as_deref().map(naming::source);
+    let source = arguments.of.source.as_deref().map(naming::path_or_id);
     let (points, faults) = open(context, &arguments.volume)?.points(source.as_deref())?;
     let unreadable: Vec<_> = faults.into_iter().map(|(object, error)| Unreadable { object, error }).collect();
     let document = ReaderPointsDocument { points, unreadable };
@@ -63,7 +63,7 @@ fn points(context: &Context<'_>, arguments: &ReaderPoints) -> Result<Ending, Fai
 
 fn ls(context: &Context<'_>, arguments: &ReaderLs) -> Result<Ending, Failure> {
     let reader = open(context, &arguments.volume)?;
-    let source = arguments.of.source.as_deref().map(naming::source);
+    let source = arguments.of.source.as_deref().map(naming::path_or_id);
     let path = arguments.path.as_deref().unwrap_or(OsStr::new("")).as_bytes();
     context.output.list(
         "entries",
@@ -78,7 +78,7 @@ fn ls(context: &Context<'_>, arguments: &ReaderLs) -> Result<Ending, Failure> {
 fn recover(context: &Context<'_>, arguments: ReaderRecover) -> Result<Ending, Failure> {
     let what = Recover {
         point: arguments.point,
-        source: arguments.of.source.as_deref().map(naming::source),
+        source: arguments.of.source.as_deref().map(naming::path_or_id),
         paths: recover::bytes(arguments.paths),
         to: Some(arguments.to),
         conflict: arguments.how.conflict(),

@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn recover(context: &Context<'_>, arguments: args::Recover) -> Result<Ending, Failure> {
     let what = Recover {
         point: arguments.point,
-        source: arguments.of.source.as_deref().map(naming::source),
+        source: arguments.of.source.as_deref().map(naming::path_or_id),
         paths: bytes(arguments.paths),
         to: arguments.place.to,
         conflict: arguments.how.conflict(),
@@ -47,8 +47,7 @@ pub(super) fn answer(context: &Context<'_>, what: &Recover, report: &RecoverRepo
         for item in &report.unproved {
             output.warn(&format!("{}: {}", item.path, item.error));
         }
-        let count = u64::try_from(report.unproved.len()).unwrap_or(u64::MAX);
-        let items = amount::counted(count, "item", "items");
+        let items = amount::counted(amount::length(&report.unproved), "item", "items");
         output.warn(&format!("{items} could not be restored or proved; everything else is as it was"));
     }
     Ok(Ending::Partial)

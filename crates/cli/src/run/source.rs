@@ -52,7 +52,7 @@ fn add(context: &Context<'_>, arguments: SourceAdd) -> Result<Ending, Failure> {
 }
 
 fn remove(context: &Context<'_>, arguments: &SourceRemove) -> Result<Ending, Failure> {
-    let source = naming::source(&arguments.source);
+    let source = naming::path_or_id(&arguments.source);
     context.server()?.remove_source(&source, arguments.delete_points)?;
     let points = if arguments.delete_points { "its points are given up" } else { "its points stay" };
     context.output.answer(&Removed::of(&source), || format!("{source} is no longer protected; {points}.\n"))?;
@@ -73,6 +73,6 @@ fn set(context: &Context<'_>, arguments: &SourceSet) -> Result<Ending, Failure> 
         ));
     }
     let change = SourceChange { retention, selection: is_selection_given.then(|| arguments.leave.selection()) };
-    let changed = context.server()?.change_source(&naming::source(&arguments.source), change)?;
+    let changed = context.server()?.change_source(&naming::path_or_id(&arguments.source), change)?;
     answer(context, vec![changed])
 }

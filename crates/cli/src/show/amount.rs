@@ -39,6 +39,11 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { many })
 }
 
+/// How many there are.
+pub(crate) fn length<T>(items: &[T]) -> u64 {
+    u64::try_from(items.len()).unwrap_or(u64::MAX)
+}
+
 /// A length of time, rounded down to the largest unit that leaves at least two (one second, minute or hour apart).
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {

@@ -61,7 +61,7 @@ pub(crate) fn expired(report: &ExpireReport, is_dry: bool, zone: &TimeZone, whol
     for paused in &report.paused {
         text.push_str(&format!("Held back for {}: {}\n", paused.source, paused.reason));
     }
-    let count = u64::try_from(report.expired.len()).unwrap_or(u64::MAX);
+    let count = amount::length(&report.expired);
     let (points, stay) = (amount::counted(count, "point", "points"), amount::count(report.kept));
     let done = if is_dry { "would be given up" } else { "given up" };
     text.push_str(&format!("{points} {done}, {stay} kept.\n"));
