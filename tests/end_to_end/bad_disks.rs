@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path};
 
-use resurgam_tests::{Part, Program, Random, Scene, args, assert_same, disk::Disk, is_present, plain_tree};
+use resurgam_tests::{AsItWas, Part, Program, Random, Scene, args, assert_same, disk::Disk, is_present, plain_tree};
 
 fn on_disk(test: &str) -> Option<(Disk, Scene, String)> {
     if !is_present(test, &[Part::LoopDevice]) {
@@ -94,13 +94,12 @@ fn another_volume_in_the_place_of_ours_is_not_taken_for_it() {
     let ours = scene.pool.with_file_name("ours");
     fs::rename(&scene.pool, &ours).unwrap();
     plain_tree::copy(&other.pool, &scene.pool);
-    let before = scene.path("before");
-    plain_tree::copy(&scene.pool, &before);
+    let before = AsItWas::now(&scene.pool);
     for command in ["backup", "verify", "prune"] {
         let failure = scene.program().run(args![command]).failed();
         assert!(failure.speaks_of(&[scene.pool.to_str().unwrap()]), "{failure:?}");
     }
-    assert_same(&before, &scene.pool);
+    before.assert_still();
     assert_ne!(others_point.id, point);
     fs::remove_dir_all(&scene.pool).unwrap();
     fs::rename(&ours, &scene.pool).unwrap();
@@ -123,8 +122,7 @@ fn a_volume_of_a_newer_format_is_refused_by_name_and_left_alone() {
         assert!(text.contains("format = 1\n"), "{text}");
         fs::write(head, text.replace("format = 1\n", "format = 7\n")).unwrap();
     }
-    let before = scene.path("before");
-    plain_tree::copy(&scene.pool, &before);
+    let before = AsItWas::now(&scene.pool);
     let reader = Program::new(scene.path("no-home"));
     for outcome in [
         scene.program().run(args!["backup"]),
@@ -137,7 +135,7 @@ fn a_volume_of_a_newer_format_is_refused_by_name_and_left_alone() {
         assert!(failure.speaks_of(&["format 7"]) && failure.speaks_of(&["newer"]), "{outcome}");
         assert!(failure.speaks_of(&[scene.pool.to_str().unwrap()]), "{outcome}");
     }
-    assert_same(&before, &scene.pool);
+    before.assert_still();
     fs::remove_dir_all(&scene.pool).unwrap();
     plain_tree::copy(&whole, &scene.pool);
     scene.take_point();
@@ -161,8 +159,7 @@ fn a_head_that_is_lost_or_garbage_is_named_and_never_made_anew() {
     ];
     for (what, damage) in damages {
         heads(&scene.pool).iter().for_each(|head| damage(head));
-        let before = scene.path(&format!("before-{what}"));
-        plain_tree::copy(&scene.pool, &before);
+        let before = AsItWas::now(&scene.pool);
         let reader = Program::new(scene.path("no-home"));
         for outcome in [
             scene.program().run(args!["backup"]),
@@ -173,7 +170,7 @@ fn a_head_that_is_lost_or_garbage_is_named_and_never_made_anew() {
             let failure = outcome.failed();
             assert!(failure.speaks_of(&[scene.pool.to_str().unwrap()]), "{what}: {outcome}");
         }
-        assert_same(&before, &scene.pool);
+        before.assert_still();
         fs::remove_dir_all(&scene.pool).unwrap();
         plain_tree::copy(&whole, &scene.pool);
     }

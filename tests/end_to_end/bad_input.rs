@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command, time::Duration};
 
-use resurgam_tests::{Failure, Program, Random, Scene, args, assert_same, parts::run_tool, plain_tree};
+use resurgam_tests::{AsItWas, Failure, Program, Random, Scene, args, assert_same, parts::run_tool, plain_tree};
 use rustix::process::Signal;
 
 fn protected() -> (Scene, String) {
@@ -93,7 +93,7 @@ fn a_wrong_or_missing_passphrase() {
     let (right, wrong) = (scene.path("right"), scene.path("wrong"));
     fs::write(&right, "correct horse battery staple\n").unwrap();
     fs::write(&wrong, "correct horse battery stapler\n").unwrap();
-    scene.program().run(args!["pool", "add", scene.pool, "--passphrase-file", right]).done();
+    scene.program().run(args!["pool", "add", scene.pool, "--passphrase", "--passphrase-file", right]).done();
     let outcome = scene.protect();
     outcome.done();
     let point = outcome.point().id;
@@ -118,6 +118,28 @@ fn a_wrong_or_missing_passphrase() {
     // Without the passphrase nothing of the source can be seen in the volume.
     let names = Command::new("grep").args(["-rlF", "second-name"]).arg(&scene.pool).output().unwrap();
     assert!(names.stdout.is_empty(), "{}", String::from_utf8_lossy(&names.stdout));
+}
+
+#[test]
+fn a_passphrase_that_is_given_is_used_or_refused_but_never_ignored() {
+    let scene = Scene::new();
+    let file = scene.path("passphrase");
+    fs::write(&file, "correct horse battery staple\n").unwrap();
+    plain_tree::build(&scene.source, plain_tree::Size::TINY, &mut Random::for_test("passphrase_used", 136));
+    // Whoever names a passphrase must not get a volume that everybody can read.
+    for arguments in [
+        args!["pool", "add", scene.path("first"), "--passphrase-file", file].to_vec(),
+        args!["protect", scene.source, "--pool", scene.path("second"), "--passphrase-file", file].to_vec(),
+    ] {
+        let outcome = scene.program().run(arguments);
+        if outcome.code() == Some(0) {
+            let heads = ["first", "second"].map(|pool| fs::read_to_string(scene.path(pool).join("VOLUME.toml")));
+            let open = heads.iter().flatten().any(|text| text.contains("NO passphrase"));
+            assert!(!open, "the passphrase was ignored: {outcome}");
+        } else {
+            outcome.failed();
+        }
+    }
 }
 
 #[test]
@@ -213,8 +235,7 @@ fn a_catalog_that_is_garbage() {
     let (scene, point) = protected();
     let catalog = catalog_of(&scene);
     let whole = fs::read(&catalog).unwrap();
-    let pool = scene.path("pool-before");
-    plain_tree::copy(&scene.pool, &pool);
+    let before = AsItWas::now(&scene.pool);
     let garbage = Random::new(9).bytes(whole.len());
     let cases: [(&str, Vec<u8>); 4] = [
         ("garbage", garbage.clone()),
@@ -234,7 +255,7 @@ fn a_catalog_that_is_garbage() {
                 assert!(failure.speaks_of(&[catalog.to_str().unwrap()]), "{what}: {failure:?}");
             }
         }
-        assert_same(&pool, &scene.pool);
+        before.assert_still();
         // Whatever became of the catalog, the volume is enough.
         let to = scene.path("to");
         Program::new(scene.path("no-home")).run(args!["reader", "recover", scene.pool, point, "--to", to]).done();

@@ -16,7 +16,7 @@ fn every_oddity_comes_back() {
     if !is_present("every_oddity_comes_back", PARTS) {
         return;
     }
-    let disk = Disk::new(700, "defaults");
+    let disk = Disk::new(2000, "defaults");
     let scene = Scene::below(&disk.path());
     odd_tree::build(&scene.source, CROWD);
     assert_eq!(differences(&scene.source, &scene.source), Vec::<String>::new());
@@ -44,7 +44,7 @@ fn one_branch_of_an_odd_tree_comes_back_alone() {
     if !is_present("one_branch_of_an_odd_tree_comes_back_alone", PARTS) {
         return;
     }
-    let disk = Disk::new(400, "defaults");
+    let disk = Disk::new(1000, "defaults");
     let scene = Scene::below(&disk.path());
     odd_tree::build(&scene.source, 100);
     let point = scene.take_point();

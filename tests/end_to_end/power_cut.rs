@@ -19,6 +19,7 @@ struct Server {
     random: Random,
     /// What was reported done, and what it must give back.
     reported: Vec<(String, PathBuf)>,
+    copies: u64,
 }
 
 impl Server {
@@ -29,11 +30,12 @@ impl Server {
         scene.pool = disk.path().join("pool");
         let mut random = Random::for_test(test, seed);
         plain_tree::build(&scene.source, plain_tree::Size::SMALL, &mut random);
-        Self { disk, scene, random, reported: Vec::new() }
+        Self { disk, scene, random, reported: Vec::new(), copies: 0 }
     }
 
     fn report(&mut self, outcome: &Outcome) {
-        let copy = self.scene.path(&format!("copy-{}", self.reported.len()));
+        self.copies += 1;
+        let copy = self.scene.path(&format!("copy-{}", self.copies));
         plain_tree::copy(&self.scene.source, &copy);
         self.reported.push((outcome.point().id, copy));
     }

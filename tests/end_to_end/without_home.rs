@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use resurgam_tests::{Part, Point, Program, Random, Scene, args, assert_same, disk::Disk, is_present, plain_tree};
+use resurgam_tests::{
+    AsItWas, Part, Point, Program, Random, Scene, args, assert_same, disk::Disk, is_present, plain_tree,
+};
 
 /// Two points of one source and one of another, and what each must give back.
 fn two_sources() -> (Scene, Vec<(Point, std::path::PathBuf)>) {
@@ -84,23 +86,21 @@ fn a_volume_moved_elsewhere_on_a_read_only_disk_is_read() {
 #[test]
 fn reading_changes_nothing_in_the_volume() {
     let (scene, kept) = two_sources();
-    let before = scene.path("pool-before");
-    plain_tree::copy(&scene.pool, &before);
+    let before = AsItWas::now(&scene.pool);
     let reader = stranger(&scene);
     reader.run(args!["reader", "points", scene.pool]).done();
     reader.run(args!["reader", "recover", scene.pool, kept[2].0.id, "--to", scene.path("to")]).done();
-    assert_same(&before, &scene.pool);
+    before.assert_still();
 }
 
 #[test]
 fn a_new_home_does_not_take_over_another_servers_volume() {
     let (scene, kept) = two_sources();
-    let before = scene.path("pool-before");
-    plain_tree::copy(&scene.pool, &before);
+    let before = AsItWas::now(&scene.pool);
     let failure = stranger(&scene).run(args!["protect", scene.source, "--pool", scene.pool]).failed();
     assert!(failure.speaks_of(&["another server", "other server"]), "{failure:?}");
     assert!(failure.speaks_of(&[scene.pool.to_str().unwrap()]), "{failure:?}");
-    assert_same(&before, &scene.pool);
+    before.assert_still();
     assert_same(&kept[0].1, &scene.recovered(&kept[0].0.id));
 }
 

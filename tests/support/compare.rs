@@ -1,6 +1,7 @@
 //! Two trees, attribute by attribute; and once more by rsync, which does not know this project.
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,10 +13,13 @@ const ALLOCATION_SLACK: u64 = 128 * 1024;
 
 /// Every way in which the tree `other` differs from `original`, one line each. Empty: they are the same.
 pub fn differences(original: &Path, other: &Path) -> Vec<String> {
-    let (expected, found) = (of_tree(original), of_tree(other));
+    differences_of(&of_tree(original), &of_tree(other))
+}
+
+fn differences_of(expected: &BTreeMap<Vec<u8>, Facts>, found: &BTreeMap<Vec<u8>, Facts>) -> Vec<String> {
     let show = |path: &[u8]| format!("`{}`", path.escape_ascii());
     let mut lines = Vec::new();
-    for (path, facts) in &expected {
+    for (path, facts) in expected {
         match found.get(path) {
             None => lines.push(format!("{} is missing", show(path))),
             Some(other) => lines.extend(facts.differences(other).map(|line| format!("{}: {line}", show(path)))),
@@ -25,6 +29,27 @@ pub fn differences(original: &Path, other: &Path) -> Vec<String> {
         found.keys().filter(|path| !expected.contains_key(*path)).map(|path| format!("{} is extra", show(path))),
     );
     lines
+}
+
+/// A directory as it was, to prove later that nothing in it was touched.
+#[derive(Debug)]
+pub struct AsItWas {
+    path: PathBuf,
+    tree: BTreeMap<Vec<u8>, Facts>,
+}
+
+impl AsItWas {
+    /// Looks at it now.
+    pub fn now(path: &Path) -> Self {
+        Self { path: path.to_owned(), tree: of_tree(path) }
+    }
+
+    /// Fails where anything in it was changed, made or deleted since.
+    #[track_caller]
+    pub fn assert_still(&self) {
+        let lines = differences_of(&self.tree, &of_tree(&self.path));
+        assert!(lines.is_empty(), "{} was changed: {lines:#?}", self.path.display());
+    }
 }
 
 /// Fails with the differences, if there are any.

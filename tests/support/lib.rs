@@ -28,7 +28,7 @@ pub mod running;
 pub mod scene;
 pub mod watch;
 
-pub use compare::{assert_same, differences, rsync_differences};
+pub use compare::{AsItWas, assert_same, differences, rsync_differences};
 pub use outcome::{Failure, Outcome, Point};
 pub use parts::{Part, is_present};
 pub use program::Program;

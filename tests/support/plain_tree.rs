@@ -132,6 +132,7 @@ fn ignore_gone(error: std::io::Error) -> std::io::Result<()> {
 
 /// Copies a tree with all its attributes, by the system's own `cp`.
 pub fn copy(from: &Path, to: &Path) {
+    assert!(!to.exists(), "{} is there already: the copy would be a mixture", to.display());
     let mut command = std::process::Command::new("cp");
     command.args(["-a", "--reflink=auto", "--sparse=always", "-T"]).arg(from).arg(to);
     crate::parts::run_tool(&mut command);

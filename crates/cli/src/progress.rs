@@ -76,20 +76,21 @@ fn draw(what: &str, meter: &Meter, ended: &Receiver<()>) {
     if !is_running(ended, REDRAW) {
         return;
     }
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5));
-    bar.set_prefix(what.to_owned());
-    let mut known = None;
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(5))
+        .with_style(style_of_bar(false))
+        .with_prefix(what.to_owned());
+    let mut is_known = false;
     while is_running(ended, REDRAW) {
-        let expected = meter.expected.get();
-        if known != Some(expected > 0) {
-            known = Some(expected > 0);
-            bar.set_style(style_of_bar(expected > 0));
-        }
+        let (bytes, expected) = (meter.bytes.get(), meter.expected.get());
         if expected > 0 {
-            bar.set_length(expected.max(meter.bytes.get()));
+            bar.set_length(expected.max(bytes));
+            if !is_known {
+                bar.set_style(style_of_bar(true));
+                is_known = true;
+            }
         }
-        bar.set_position(meter.bytes.get());
         bar.set_message(format!("{} items", amount::count(meter.entries.get())));
+        bar.set_position(bytes);
         bar.tick();
     }
     bar.finish_and_clear();

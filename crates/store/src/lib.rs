@@ -40,3 +40,6 @@ pub use writer::{Chunker, Lane, NewPoint, Session};
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod fuzz_smoke;

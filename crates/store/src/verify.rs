@@ -18,7 +18,8 @@ use std::sync::Arc;
 use resurgam_model::PointId;
 
 use crate::{
-    error::StoreError,
+    error::{Fault, StoreError},
+    index::INDEX,
     load::Loaded,
     meter::{Cancel, Meter},
     point::ReplicaPlace,
@@ -97,17 +98,34 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
     Ok(verified)
 }
 
-/// Loads the index as it is, compared with the packs that are there, and tells what is wrong with it.
+/// Loads the index, compares it with the packs that are there, and tells what is wrong with it.
+///
+/// The index is a cache, so what it lacks is made anew here, also without `repair`: packs that a killed writer left without
+/// a segment are no damage, and a segment that is damaged or gone harms nobody once the packs have said what it said.
 fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -> Result<Loaded, StoreError> {
+    let lock = if how.repair { None } else { volume.backend().lock(COLLECTOR)? };
+    let mine = how.repair || lock.is_some();
+    let idle = volume.backend().writers()?.is_empty();
     let mut loaded = Loaded::segments(volume)?;
-    let segments = loaded.damaged.len();
+    let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
-    // What segments lacked has been read from the packs: with that, they are mended.
-    for (object, what) in &loaded.damaged[..segments] {
-        verified.found(object, what, how.repair);
+    let without_segment = loaded.index.segments().len() > loaded.objects.len();
+    if damaged == 0 && !(without_segment && idle) {
+        return Ok(loaded);
     }
-    if how.repair && (segments > 0 || volume.backend().writers()?.is_empty()) {
-        loaded.adopt(volume)?;
+    let mended = mine
+        && idle
+        && match loaded.adopt(volume) {
+            Ok(()) => true,
+            // No room for a cache is no reason to fail.
+            Err(StoreError::Backend(error)) if matches!(error.kind, Fault::Full | Fault::ReadOnly) => false,
+            Err(error) => return Err(error),
+        };
+    for (object, what) in &loaded.damaged[..damaged] {
+        verified.found(object, format!("{what}; its packs say what it said"), mended);
+    }
+    if damaged == 0 && mended {
+        verified.found(INDEX, "it did not cover all packs: a segment is gone, or a writer was killed", true);
     }
     Ok(loaded)
 }

@@ -318,3 +318,8 @@ pub fn parse_header(object: &str, bytes: &[u8]) -> Result<VolumeHeader, StoreErr
     }
     Ok(header)
 }
+
+/// For fuzzing: `VOLUME.toml`, on any bytes.
+pub fn fuzz_header(bytes: &[u8]) {
+    let _ = parse_header("fuzz", bytes);
+}

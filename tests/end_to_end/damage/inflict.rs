@@ -106,6 +106,11 @@ impl Inflicted {
         format!("{:?} in {}", self.damage, self.file.components().next().unwrap().as_os_str().display())
     }
 
+    /// Whether nothing is lost by it: segments of the index are looked up by what they hold, not by their names.
+    pub(crate) fn may_be_harmless(&self) -> bool {
+        self.damage == Damage::Swap && self.file.starts_with("index")
+    }
+
     /// Whether parity must mend it.
     pub(crate) fn is_within_parity(&self) -> bool {
         self.file.starts_with("packs") && matches!(self.damage, Damage::FlipBit | Damage::ZeroPage)

@@ -57,7 +57,11 @@ fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failur
     let failure = failure(report);
     let document = BackupDocument { report, error: failure.as_ref().map(Failure::body) };
     output.answer(&document, || {
-        if report.points.is_empty() { String::new() } else { point::table(&report.points, &context.zone, output.is_verbose()) }
+        if report.points.is_empty() {
+            String::new()
+        } else {
+            point::table(&report.points, &context.zone, output.is_verbose())
+        }
     })?;
     if !output.is_json() {
         name_left_out(context, report);
@@ -86,8 +90,13 @@ fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failur
 fn failure(report: &BackupReport) -> Option<Failure> {
     let first = report.failed.first()?;
     let (failed, all) = (report.failed.len(), report.failed.len() + report.points.len());
-    let message = format!("{failed} of {all} sources have no new recovery point; the first is {}: {}", first.source, first.error);
-    Some(Failure::new("sources-failed", message, "put that right, then run `resurgam backup`; the other points are made"))
+    let message =
+        format!("{failed} of {all} sources have no new recovery point; the first is {}: {}", first.source, first.error);
+    Some(Failure::new(
+        "sources-failed",
+        message,
+        "put that right, then run `resurgam backup`; the other points are made",
+    ))
 }
 
 fn name_left_out(context: &Context<'_>, report: &BackupReport) {
@@ -104,3 +113,6 @@ fn name_left_out(context: &Context<'_>, report: &BackupReport) {
 fn home_option(context: &Context<'_>) -> String {
     context.global.home.as_ref().map_or_else(String::new, |home| format!(" --home {}", home.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ pub(super) fn verify(context: &Context<'_>, arguments: args::Verify) -> Result<E
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;
     let report = watched(context.output, "verifying", |meter| server.verify(&what, meter, &cancel))?;
-    context.output.answer(&report, || report::verified(&report, what.repair))?;
+    context.output.answer(&report, || report::verified(&report, what.read_data_percent.is_some(), what.repair))?;
     Ok(if report.damage.iter().all(|damage| damage.mended) { Ending::Whole } else { Ending::Bad })
 }
 

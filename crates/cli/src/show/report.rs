@@ -20,17 +20,21 @@ pub(crate) fn recovered(report: &RecoverReport, place: &str) -> String {
 }
 
 /// `verify`: what was checked and what was found.
-pub(crate) fn verified(report: &VerifyReport, asked_to_repair: bool) -> String {
+pub(crate) fn verified(report: &VerifyReport, was_data_read: bool, asked_to_repair: bool) -> String {
     let mut text = String::new();
     for damage in &report.damage {
         let state = if damage.mended { "mended" } else { "DAMAGED" };
         text.push_str(&format!("{state:<8} {}: {}\n", damage.object, damage.what));
     }
-    let checked = format!("Checked {}", amount::bytes(report.checked_bytes));
+    let checked = if was_data_read {
+        format!("Checked {}", amount::bytes(report.checked_bytes))
+    } else {
+        "Checked what describes the data, not the data itself (--read-data)".to_owned()
+    };
     let left = report.damage.iter().filter(|damage| !damage.mended).count();
     let mended = report.damage.len() - left;
     match (mended, left) {
-        (0, 0) => text.push_str(&format!("{checked}: everything is sound.\n")),
+        (0, 0) => text.push_str(&format!("{checked}: all of it is sound.\n")),
         (_, 0) => text.push_str(&format!("{checked}: {mended} damaged and mended, nothing left to mend.\n")),
         _ => text.push_str(&format!("{checked}: {left} damaged and not mended, {mended} mended.\n")),
     }

@@ -15,6 +15,9 @@ use super::{
 
 use Align::{Left, Right};
 
+/// The state of a source that is no longer protected.
+const STOPPED: &str = "stopped";
+
 /// The document of `status`.
 #[derive(Serialize)]
 pub(crate) struct Status {
@@ -43,7 +46,7 @@ pub(crate) fn statuses(sources: Vec<SourceSummary>, groups: &[GroupSummary], now
         let every_seconds =
             groups.iter().find(|group| group.name == source.group).and_then(|group| group.every_seconds);
         let age_seconds = source.newest.map(|newest| amount::seconds_between(newest, now));
-        let is_due = |every: u64| source.state != "stopped" && age_seconds.is_none_or(|age| age > every);
+        let is_due = |every: u64| source.state != STOPPED && age_seconds.is_none_or(|age| age > every);
         let objective_missed = every_seconds.is_some_and(is_due);
         SourceStatus { source, every_seconds, age_seconds, objective_missed }
     };
@@ -89,6 +92,7 @@ pub(crate) fn status(status: &Status, zone: &TimeZone) -> String {
 
 fn objective(entry: &SourceStatus) -> String {
     match (entry.every_seconds, entry.objective_missed) {
+        _ if entry.source.state == STOPPED => String::new(),
         (None, _) => "none".to_owned(),
         (Some(every), true) => format!("every {}: MISSED", span_in_words(every)),
         (Some(every), false) => format!("every {}: kept", span_in_words(every)),

@@ -403,7 +403,9 @@ impl Collector<'_> {
         let items = std::mem::take(&mut batch.items);
         for item in items {
             let previous = self.previous.find(&batch, &item, &mut path);
-            if let Some(entry) = previous.filter(|e| !item.incomplete && is_unchanged(e, &item.stat)) {
+            if let Some(entry) = previous.filter(|e| !item.incomplete && is_unchanged(e, &item.stat))
+                && self.is_stored(&entry)?
+            {
                 self.take_over(entry, &item.stat, &mut pending)?;
                 continue;
             }
@@ -427,6 +429,16 @@ impl Collector<'_> {
         self.give(&mut job)?;
         self.pending.push_back(pending);
         self.push_finished()
+    }
+
+    /// Whether the volume still has all of an entry's content. What damage has taken is read from the source again, and so
+    /// mended in every point that refers to it.
+    fn is_stored(&self, entry: &Entry) -> Result<bool, SourceError> {
+        let reader = self.previous.reader.as_ref().map(|previous| previous.reader());
+        match (&entry.kind, reader) {
+            (Kind::File { content, .. }, Some(reader)) => Ok(self.shared.session.has(reader, content)?),
+            _ => Ok(true),
+        }
     }
 
     /// An unchanged entry: straight into the tree if nothing before it is still to come.

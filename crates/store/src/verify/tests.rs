@@ -60,7 +60,8 @@ fn every_damaged_page_of_every_object_is_found_and_mended() {
             let found = run(&volume, false);
             assert!(!found.findings.is_empty(), "{name} at {at} was not found");
             assert!(found.affected.is_empty(), "{name} at {at}: {found:?}");
-            let found = run(&volume, true);
+            // A segment of the index is a cache, and is mended as soon as it is looked at.
+            let found = if name.starts_with("index/") { found } else { run(&volume, true) };
             assert!(found.findings.iter().all(|finding| finding.mended), "{name} at {at}: {:?}", found.findings);
             let found = run(&volume, false);
             assert!(found.findings.is_empty(), "{name} at {at}, after mending: {:?}", found.findings);
@@ -90,8 +91,7 @@ fn a_deleted_object_is_found_and_what_it_takes_along_is_named_and_stored_again_b
         let volume = open_volume(Arc::clone(&backend));
         let lost = name.starts_with("packs/") && backend.length(&format!("mirror/{name}")).is_err();
         let found = check(&volume, false, &known);
-        // A segment of the index is a cache: the packs say what it said.
-        assert!(!found.findings.is_empty() || name.starts_with("index/"), "{name} was not missed");
+        assert!(!found.findings.is_empty(), "{name} was not missed");
         assert_eq!(found.affected.len(), usize::from(lost), "{name}: {found:?}");
         let found = check(&volume, true, &known);
         assert_eq!(found.findings.iter().any(|finding| !finding.mended), lost, "{name}: {:?}", found.findings);

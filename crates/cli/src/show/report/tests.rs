@@ -18,12 +18,16 @@ fn a_recovery_says_how_much_and_where() {
 fn damage_is_named_and_what_to_do_next() {
     let damage = |mended| Damage { object: "packs/00/x".to_owned(), what: "page 3".to_owned(), mended };
     let sound = VerifyReport { checked_bytes: 1024, ..VerifyReport::default() };
-    assert_eq!(verified(&sound, false), "Checked 1.0 KiB: everything is sound.\n");
+    assert_eq!(verified(&sound, true, false), "Checked 1.0 KiB: all of it is sound.\n");
+    assert!(
+        verified(&sound, false, false).contains("not the data itself"),
+        "a quick look is not called more than that"
+    );
     let mended = VerifyReport { damage: vec![damage(true)], ..sound.clone() };
-    assert!(verified(&mended, true).contains("nothing left to mend"));
+    assert!(verified(&mended, true, true).contains("nothing left to mend"));
     let bad =
         VerifyReport { damage: vec![damage(false)], affected_points: vec![PointId::from_bytes([7; 16])], ..sound };
-    let (found, repaired) = (verified(&bad, false), verified(&bad, true));
+    let (found, repaired) = (verified(&bad, true, false), verified(&bad, true, true));
     assert!(
         found.contains("DAMAGED  packs/00/x: page 3") && found.contains("--repair") && found.contains("07070707-"),
         "{found}"
