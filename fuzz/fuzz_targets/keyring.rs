@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| resurgam_jobs::home::fuzz_keyring(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| resurgam_store::keyring::fuzz_keyring(data));

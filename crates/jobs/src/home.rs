@@ -15,13 +15,12 @@ use std::{
 };
 
 use resurgam_catalog::Location;
-use resurgam_model::ServerId;
 use resurgam_store::{
     backend::{Backend, directory::Directory},
     error::BackendError,
-    keys::{Secret, SigningKey, hex, random, unhex},
+    keyring::Keyring,
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use crate::error::JobError;
@@ -33,25 +32,6 @@ const CATALOG: &str = "DPMDB.sqlite";
 pub(crate) const POOL: &str = "pool";
 /// A keyring is a few hundred bytes.
 const TEXT_MAX: u64 = 1 << 16;
-
-/// The secrets of a server.
-pub(crate) struct Keyring {
-    pub(crate) server: ServerId,
-    pub(crate) signing: SigningKey,
-    /// Names blobs in all volumes of this server.
-    pub(crate) identity: Secret,
-    /// Opens the keyring slots of its volumes.
-    pub(crate) wrapping: Secret,
-}
-
-#[derive(Serialize, Deserialize)]
-struct KeyringText {
-    format: u32,
-    server: ServerId,
-    signing_seed: String,
-    identity_key: String,
-    wrapping_key: String,
-}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
@@ -103,55 +83,17 @@ pub(crate) fn read_keyring(home: &Path) -> Result<Option<Keyring>, JobError> {
         Err(BackendError { kind: resurgam_store::error::Fault::NotFound, .. }) => return Ok(None),
         Err(error) => return Err(error.into()),
     };
-    parse_keyring(&bytes).map(Some).ok_or_else(|| {
+    Keyring::parse(&bytes).map(Some).ok_or_else(|| {
         let message = format!("{}: the keyring is damaged or of a newer version", home.join(KEYRING).display());
         JobError::request("keyring", message, "put it back from a copy of the home")
     })
 }
 
-fn parse_keyring(bytes: &[u8]) -> Option<Keyring> {
-    let text: KeyringText = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
-    let secret = |text: String| -> Option<Secret> {
-        let text = Zeroizing::new(text);
-        Some(Secret::new(Zeroizing::new(unhex(&text)?).as_slice().try_into().ok()?))
-    };
-    if text.format != 1 {
-        return None;
-    }
-    Some(Keyring {
-        server: text.server,
-        signing: SigningKey::from_seed(&secret(text.signing_seed)?).ok()?,
-        identity: secret(text.identity_key)?,
-        wrapping: secret(text.wrapping_key)?,
-    })
-}
-
 /// Makes a new identity and stores it durably.
 pub(crate) fn new_keyring(home: &Path) -> Result<Keyring, JobError> {
-    let seed = Secret::random()?;
-    let keyring = Keyring {
-        server: ServerId::from_random(random()?),
-        signing: SigningKey::from_seed(&seed)?,
-        identity: Secret::random()?,
-        wrapping: Secret::random()?,
-    };
-    let text = KeyringText {
-        format: 1,
-        server: keyring.server,
-        signing_seed: hex(seed.expose()),
-        identity_key: hex(keyring.identity.expose()),
-        wrapping_key: hex(keyring.wrapping.expose()),
-    };
-    let text = toml::to_string(&text)
-        .map_err(|error| resurgam_store::StoreError::Internal(format!("the keyring cannot be written: {error}")))?;
-    let text = Zeroizing::new(format!("# The secrets of a Resurgam server. Keep a copy where nobody else reads it.\n{text}"));
-    Directory::local(home).replace(KEYRING, text.as_bytes())?;
+    let keyring = Keyring::generate()?;
+    Directory::local(home).replace(KEYRING, keyring.to_text()?.as_bytes())?;
     Ok(keyring)
-}
-
-/// For fuzzing: the keyring's parser, on any bytes.
-pub fn fuzz_keyring(bytes: &[u8]) {
-    let _ = parse_keyring(bytes);
 }
 
 /// The place of the first volume.

@@ -17,7 +17,7 @@ mod browse;
 pub mod error;
 mod expire;
 mod groups;
-pub mod home;
+mod home;
 mod job;
 mod points;
 mod prune;

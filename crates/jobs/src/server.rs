@@ -8,12 +8,12 @@ use std::{
 use jiff::tz::TimeZone;
 use resurgam_catalog::{Catalog, Fault, ServerRecord};
 use resurgam_model::{JobId, Timestamp, report::JobSummary};
-use resurgam_store::keys;
+use resurgam_store::{keyring::Keyring, keys};
 use zeroize::Zeroizing;
 
 use crate::{
     error::JobError,
-    home::{self, Keyring},
+    home,
     job,
 };
 

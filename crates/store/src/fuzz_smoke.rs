@@ -10,7 +10,7 @@ use crate::{
     tree::page::LeafBuilder,
 };
 
-const TARGETS: [fn(&[u8]); 8] = [
+const TARGETS: [fn(&[u8]); 9] = [
     crate::pack::fuzz_pack,
     crate::index::fuzz_index,
     crate::tree::page::fuzz_page,
@@ -19,6 +19,7 @@ const TARGETS: [fn(&[u8]); 8] = [
     crate::volume::fuzz_header,
     crate::collect::fuzz_condemned,
     crate::frame::fuzz_frame,
+    crate::keyring::fuzz_keyring,
 ];
 
 #[test]

@@ -18,6 +18,7 @@ pub mod entry;
 pub mod error;
 pub mod frame;
 pub mod index;
+pub mod keyring;
 pub mod keys;
 pub mod limits;
 mod load;
