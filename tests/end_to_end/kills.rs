@@ -10,7 +10,7 @@ use std::{
 };
 
 use resurgam_tests::{
-    Outcome, Part, Random, Running, Scene, args, assert_same, is_present, parts::count_from, plain_tree,
+    Outcome, Part, Random, Running, Scene, args, assert_same, differences, is_present, parts::count_from, plain_tree,
 };
 
 /// Points that the policy keeps.
@@ -20,8 +20,12 @@ const KEPT: usize = 4;
 struct History {
     scene: Scene,
     random: Random,
-    /// By the order in which they were made.
-    points: Vec<(String, PathBuf)>,
+    /// Every point that there ever was, with what the source was then. An expired one may come to be listed again, if
+    /// its deletion was killed half way.
+    known: HashMap<String, PathBuf>,
+    /// What the source was when a backup of it was killed. Some of them had finished and not yet said so: their points
+    /// are as good as any other, and come to be listed at once or after the next backup.
+    unsaid: Vec<PathBuf>,
     copies: u64,
     /// How long each command takes when nobody kills it.
     lengths: HashMap<&'static str, Duration>,
@@ -32,7 +36,8 @@ impl History {
         let scene = Scene::new();
         let mut random = Random::for_test(test, seed);
         plain_tree::build(&scene.source, plain_tree::Size::SMALL, &mut random);
-        let mut history = Self { scene, random, points: Vec::new(), copies: 0, lengths: HashMap::new() };
+        let (known, lengths) = (HashMap::new(), HashMap::new());
+        let mut history = Self { scene, random, known, unsaid: Vec::new(), copies: 0, lengths };
         history.backup();
         let program = history.scene.program();
         program.run(args!["source", "set", history.scene.source, "--keep-last", KEPT.to_string()]).done();
@@ -45,7 +50,6 @@ impl History {
             outcome.done();
             history.lengths.insert(command, outcome.took());
         }
-        history.forget_expired();
         history
     }
 
@@ -59,7 +63,8 @@ impl History {
         outcome.done();
         self.lengths.insert("protect", outcome.took());
         let copy = self.copy();
-        self.points.push((outcome.point().id, copy));
+        self.known.insert(outcome.point().id, copy);
+        self.listed();
     }
 
     fn copy(&mut self) -> PathBuf {
@@ -95,48 +100,64 @@ impl History {
         Running::start(&mut command).finish(Duration::from_secs(180))
     }
 
-    /// What was there must be there and give back its bytes; and nothing needs unlocking.
-    fn check(&mut self, killed: &str, outcome: &Outcome) {
-        assert!(outcome.was_killed() || outcome.code() == Some(0), "{killed}: {outcome}");
+    /// The points that the program lists, the newest last. One that was never reported must be what a killed backup had
+    /// before it.
+    fn listed(&mut self) -> Vec<String> {
         let listed: Vec<String> = self.scene.points().into_iter().map(|point| point.id).collect();
-        let newest = self.points.len().saturating_sub(KEPT);
-        for (number, (id, _)) in self.points.iter().enumerate() {
-            let may_be_expired = killed != "protect" && number < newest;
-            assert!(may_be_expired || listed.contains(id), "{killed} lost the point {id}: {listed:?}");
+        for id in &listed {
+            if !self.known.contains_key(id) {
+                let to = self.scene.recovered(id);
+                let found = self.unsaid.iter().position(|copy| differences(copy, &to).is_empty());
+                let copy =
+                    self.unsaid.remove(found.unwrap_or_else(|| panic!("{id} is nothing that was ever backed up")));
+                fs::remove_dir_all(to).unwrap();
+                println!("{id} had finished when it was killed");
+                self.known.insert(id.clone(), copy);
+            }
         }
-        // A backup may have been killed between finishing and saying so: then its point is as good as any other.
-        let known: Vec<String> = self.points.iter().map(|(id, _)| id.clone()).collect();
-        for id in listed.iter().filter(|id| !known.contains(id)) {
-            assert_eq!(killed, "protect", "where does {id} come from?");
+        listed
+    }
+
+    /// What was there must be there; and nothing needs unlocking.
+    fn check(&mut self, killed: &str, before: &[String], outcome: &Outcome) {
+        assert!(outcome.was_killed() || outcome.code() == Some(0), "{killed}: {outcome}");
+        if killed == "protect" {
             let copy = self.copy();
-            self.points.push((id.clone(), copy));
+            match outcome.code() {
+                Some(0) => drop(self.known.insert(outcome.point().id, copy)),
+                _ => self.unsaid.push(copy),
+            }
         }
-        self.points.retain(|(id, _)| listed.contains(id));
+        let listed = self.listed();
+        let lost: Vec<&String> = before.iter().filter(|id| !listed.contains(id)).collect();
+        if killed == "expire" {
+            assert!(
+                listed.len() >= KEPT && before.iter().zip(&lost).all(|(a, b)| a == *b),
+                "{lost:?} of {before:?} are lost"
+            );
+        } else {
+            assert!(lost.is_empty(), "{killed} lost {lost:?} of {before:?}");
+        }
         let jobs = self.scene.program().run(args!["jobs"]).done().to_string();
         assert!(!jobs.contains("\"running\""), "the killed job is closed at the next start: {jobs}");
     }
 
-    fn forget_expired(&mut self) {
-        let listed: Vec<String> = self.scene.points().into_iter().map(|point| point.id).collect();
-        self.points.retain(|(id, _)| listed.contains(id));
-        assert_eq!(listed.len(), self.points.len(), "{listed:?}");
-    }
-
-    fn assert_restores(&self, (id, copy): &(String, PathBuf)) {
+    fn assert_restores(&self, id: &str) {
         let to = self.scene.recovered(id);
-        assert_same(copy, &to);
+        assert_same(&self.known[id], &to);
         fs::remove_dir_all(to).unwrap();
     }
 
     fn assert_sample_restores(&mut self) {
-        let older = self.random.index(self.points.len());
-        self.assert_restores(&self.points[older]);
-        self.assert_restores(self.points.last().unwrap());
+        let listed = self.listed();
+        let older = self.random.index(listed.len());
+        self.assert_restores(&listed[older]);
+        self.assert_restores(listed.last().unwrap());
     }
 
-    fn assert_all_restores(&self) {
-        for point in &self.points {
-            self.assert_restores(point);
+    fn assert_all_restores(&mut self) {
+        for id in self.listed() {
+            self.assert_restores(&id);
         }
         self.scene.assert_sound();
     }
@@ -151,11 +172,11 @@ fn kills_at_random_moments_cost_only_the_interrupted_work() {
         let command = ["protect", "expire", "protect", "prune"][round as usize % 4];
         if command == "prune" {
             history.scene.program().run(args!["expire"]).done();
-            history.forget_expired();
         }
+        let before = history.listed();
         let outcome = history.kill_at_random_moment(command);
         *killed.entry(command).or_default() += u64::from(outcome.was_killed());
-        history.check(command, &outcome);
+        history.check(command, &before, &outcome);
         history.assert_sample_restores();
         history.backup();
         if round % 8 == 7 {
@@ -179,11 +200,11 @@ fn kills_at_numbered_calls_cost_only_the_interrupted_work() {
         let command = ["protect", "prune", "expire"][round as usize % 3];
         if command == "prune" {
             history.scene.program().run(args!["expire"]).done();
-            history.forget_expired();
         }
+        let before = history.listed();
         // Every number up to where such a small run ends, first the early ones.
         let outcome = history.kill_at_numbered_call(command, 1 + (round / 3) * 37 / rounds.div_ceil(3).max(1));
-        history.check(command, &outcome);
+        history.check(command, &before, &outcome);
         history.assert_sample_restores();
         history.backup();
     }
@@ -193,7 +214,8 @@ fn kills_at_numbered_calls_cost_only_the_interrupted_work() {
 #[test]
 fn a_killed_restore_can_be_done_again() {
     let mut history = History::new("killed_restore", 53);
-    let (id, copy) = history.points.last().unwrap().clone();
+    let id = history.listed().pop().unwrap();
+    let copy = history.known[&id].clone();
     let to = history.scene.path("to");
     let full = history.scene.recover(&id, &history.scene.path("measured"));
     full.done();

@@ -13,7 +13,7 @@ mod server;
 
 pub(crate) use look::{Diff, Find, Ls, Points};
 pub(crate) use policy::{Every, Keep, Leave};
-pub(crate) use recover::{Reader, ReaderLs, ReaderPoints, ReaderRecover, Recover};
+pub(crate) use recover::{How, Reader, ReaderLs, ReaderPoints, ReaderRecover, Recover};
 pub(crate) use server::{
     Backup, Completions, Expire, GroupCommand, GroupCreate, GroupSet, Jobs, Man, PoolAdd, PoolCommand, Protect, Prune,
     SourceAdd, SourceCommand, SourceRemove, SourceSet, Verify,

@@ -149,7 +149,9 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     marks.points(volume, points.iter(), cancel)?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
 
-    let passed = list.waiting_for.as_ref().is_some_and(|waiting| waiting.iter().all(|writer| !writers.contains(writer)));
+    // Where a collector was killed before it looked who is registered, everybody who is now may have been then.
+    let waiting = list.waiting_for.get_or_insert_with(|| writers.clone());
+    let passed = waiting.iter().all(|writer| !writers.contains(writer));
     let usage = marks.usage();
     let chosen = choose(&usage, how.rewrite_below_percent, !writers.is_empty(), &loaded_objects(&loaded.objects, marks.index()));
     if how.dry_run {

@@ -44,3 +44,6 @@ mod tests;
 
 #[cfg(test)]
 mod fuzz_smoke;
+
+#[cfg(test)]
+mod golden;

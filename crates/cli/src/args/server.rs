@@ -10,7 +10,7 @@ use super::{Every, Keep, Leave, OfSource};
 /// `protect`
 #[derive(Debug, Args)]
 pub(crate) struct Protect {
-    /// The directories; each is a source of its own
+    /// What to protect; each path is a source of its own
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]
@@ -176,7 +176,7 @@ pub(crate) enum SourceCommand {
 /// `source add`
 #[derive(Debug, Args)]
 pub(crate) struct SourceAdd {
-    /// The directories; each is a source of its own
+    /// What to protect; each path is a source of its own
     #[arg(required = true, value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
     #[command(flatten)]

@@ -82,7 +82,7 @@ fn recover(context: &Context<'_>, arguments: ReaderRecover) -> Result<Ending, Fa
         paths: recover::bytes(arguments.paths),
         to: Some(arguments.to),
         conflict: arguments.how.conflict(),
-        owner: !arguments.how.no_owner,
+        owner: recover::restores_owners(context, &arguments.how),
     };
     let reader = open(context, &arguments.volume)?;
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;

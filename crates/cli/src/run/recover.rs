@@ -22,12 +22,28 @@ pub(super) fn recover(context: &Context<'_>, arguments: args::Recover) -> Result
         paths: bytes(arguments.paths),
         to: arguments.place.to,
         conflict: arguments.how.conflict(),
-        owner: !arguments.how.no_owner,
+        owner: restores_owners(context, &arguments.how),
     };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;
     let report = watched(context.output, "recovering", |meter| server.recover(&what, meter, &cancel))?;
     answer(context, &what, &report)
+}
+
+/// Whether owner and group are restored. An ordinary user may not give files away, so what he restores is his, as with
+/// `tar`; trying it on every file would only name every file.
+pub(super) fn restores_owners(context: &Context<'_>, how: &args::How) -> bool {
+    let may = may_change_owners();
+    if !may && !how.no_owner {
+        context.output.note("owner and group are left as the system sets them: only root can give files away");
+    }
+    may && !how.no_owner
+}
+
+fn may_change_owners() -> bool {
+    use rustix::thread::{CapabilitySet, capabilities};
+    capabilities(None)
+        .map_or_else(|_| rustix::process::geteuid().is_root(), |sets| sets.effective.contains(CapabilitySet::CHOWN))
 }
 
 /// Paths inside a point, as their bytes.
