@@ -53,17 +53,28 @@ impl Server {
     ) -> Result<BackupReport, JobError> {
         let mut sources = self.sources_in(scope)?;
         if scope.source.is_none() {
-            let stopped: Vec<_> = self.catalog.replicas()?.into_iter().filter(|replica| replica.state == ReplicaState::Stopped).collect();
+            let stopped: Vec<_> =
+                self.catalog.replicas()?.into_iter().filter(|replica| replica.state == ReplicaState::Stopped).collect();
             sources.retain(|source| stopped.iter().all(|replica| replica.source != source.id));
         }
         if sources.is_empty() {
-            return Err(JobError::request("no-source", "there is nothing to back up", "`resurgam protect PATH` protects something"));
+            return Err(JobError::request(
+                "no-source",
+                "there is nothing to back up",
+                "`resurgam protect PATH` protects something",
+            ));
         }
         self.take_points(&sources, consistency_check, meter, cancel)
     }
 
     /// Takes a point of each source. What fails for one does not keep the others from theirs.
-    fn take_points(&self, sources: &[Source], full: bool, meter: &Meter, cancel: &Cancel) -> Result<BackupReport, JobError> {
+    fn take_points(
+        &self,
+        sources: &[Source],
+        full: bool,
+        meter: &Meter,
+        cancel: &Cancel,
+    ) -> Result<BackupReport, JobError> {
         let mut report = BackupReport::default();
         for source in sources {
             let about = About {
@@ -75,7 +86,10 @@ impl Server {
             let made = self.run(about, cancel, || {
                 let made = self.take_point(source, full, meter, cancel)?;
                 let partial = !made.unread.is_empty();
-                let message = format!("point {}: {} files, {} bytes, {} added", made.point.id, made.point.files, made.point.bytes, made.point.added_bytes);
+                let message = format!(
+                    "point {}: {} files, {} bytes, {} added",
+                    made.point.id, made.point.files, made.point.bytes, made.point.added_bytes
+                );
                 Ok(Ended { value: made, partial, message })
             });
             match made {
@@ -85,7 +99,11 @@ impl Server {
                     report.left_out.extend(made.left_out);
                 }
                 Err(error) if sources.len() == 1 || error.is_cancelled() => return Err(error),
-                Err(error) => report.failed.push(Failed { source: escape(&source.root), source_id: source.id, error: error.to_string() }),
+                Err(error) => report.failed.push(Failed {
+                    source: escape(&source.root),
+                    source_id: source.id,
+                    error: error.to_string(),
+                }),
             }
         }
         Ok(report)
@@ -98,7 +116,11 @@ impl Server {
     fn take_point(&self, source: &Source, full: bool, meter: &Meter, cancel: &Cancel) -> Result<Made, JobError> {
         let root = PathBuf::from(std::ffi::OsStr::from_bytes(&source.root));
         let replica = self.replica_of(source.id)?.ok_or_else(|| {
-            JobError::request("no-replica", format!("source {} has no replica", escape(&source.root)), "`resurgam protect` it again")
+            JobError::request(
+                "no-replica",
+                format!("source {} has no replica", escape(&source.root)),
+                "`resurgam protect` it again",
+            )
         })?;
         let record = self.volume_record(replica.volume)?;
         let volume = self.open_volume(&record)?;
@@ -177,10 +199,15 @@ impl Server {
             match volume.point_document(place, id) {
                 Ok((text, document)) if text.source == source.id => {
                     self.catalog.add_point(&point_record(&text, document))?;
-                    self.notice(format!("point {id} of {} was in the volume and not in the catalog; it has been adopted", text.root));
+                    self.notice(format!(
+                        "point {id} of {} was in the volume and not in the catalog; it has been adopted",
+                        text.root
+                    ));
                 }
                 Ok(_) => {}
-                Err(error) if error.is_damage() => self.notice(format!("{error}; `resurgam verify --repair` looks after it")),
+                Err(error) if error.is_damage() => {
+                    self.notice(format!("{error}; `resurgam verify --repair` looks after it"))
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -229,4 +256,3 @@ pub(crate) fn point_record(text: &PointText, document: String) -> PointRecord {
     };
     PointRecord { entry, document: document.into_bytes() }
 }
-

@@ -11,11 +11,7 @@ use resurgam_model::{
 };
 use resurgam_store::{Entry, Kind, Reader, TreeReader, TreeRoot, Volume, point::ReplicaPlace};
 
-use crate::{
-    error::JobError,
-    server::Server,
-    sources::Scope,
-};
+use crate::{error::JobError, server::Server, sources::Scope};
 
 /// A point opened for reading.
 pub(crate) struct OpenPoint {
@@ -80,7 +76,13 @@ impl Pattern {
     fn new(glob: &str) -> Result<Self, JobError> {
         let trimmed = glob.trim_start_matches('/');
         let built = GlobBuilder::new(trimmed).literal_separator(true).build();
-        let built = built.map_err(|error| JobError::request("bad-glob", format!("`{glob}` is not a glob: {}", error.kind()), "quote it, and see the manual for the form"))?;
+        let built = built.map_err(|error| {
+            JobError::request(
+                "bad-glob",
+                format!("`{glob}` is not a glob: {}", error.kind()),
+                "quote it, and see the manual for the form",
+            )
+        })?;
         Ok(Self { matcher: built.compile_matcher(), whole_path: glob.contains('/') })
     }
 
@@ -115,7 +117,8 @@ fn difference(old: &Entry, new: &Entry) -> Option<Change> {
     if old.kind != new.kind {
         return Some(Change::Modified);
     }
-    let attributes = |entry: &Entry| (entry.mode, entry.owner.clone(), entry.modified, entry.xattrs.clone(), entry.flags);
+    let attributes =
+        |entry: &Entry| (entry.mode, entry.owner.clone(), entry.modified, entry.xattrs.clone(), entry.flags);
     (attributes(old) != attributes(new)).then_some(Change::Attributes)
 }
 
@@ -161,7 +164,8 @@ impl Server {
 
     fn open_found(&self, point: Point) -> Result<OpenPoint, JobError> {
         let volume = self.open_volume(&self.volume_record(point.volume)?)?;
-        let place = ReplicaPlace { server: resurgam_store::point::server_directory(&self.record.name), replica: point.replica };
+        let place =
+            ReplicaPlace { server: resurgam_store::point::server_directory(&self.record.name), replica: point.replica };
         OpenPoint::open(&volume, &place, point)
     }
 
@@ -190,7 +194,13 @@ impl Server {
     }
 
     /// What differs from one point to another.
-    pub fn diff(&self, from: &str, to: &str, source: Option<&str>, each: &mut dyn FnMut(Difference)) -> Result<(), JobError> {
+    pub fn diff(
+        &self,
+        from: &str,
+        to: &str,
+        source: Option<&str>,
+        each: &mut dyn FnMut(Difference),
+    ) -> Result<(), JobError> {
         let (old, new) = (self.open_point(from, source)?, self.open_point(to, source)?);
         diff(&old, &new, each)
     }

@@ -81,18 +81,24 @@ impl JobError {
             Self::Request { remedy, .. } => return remedy.clone(),
             Self::Catalog(error) => return error.remedy().to_owned(),
             Self::Store(StoreError::Backend(error)) => match error.kind {
-                Fault::Full => "free space on that disk, or run `resurgam expire` and `resurgam prune`; what was stored so far is found again",
+                Fault::Full => {
+                    "free space on that disk, or run `resurgam expire` and `resurgam prune`; what was stored so far is found again"
+                }
                 Fault::ReadOnly => "mount the file system so that it can be written",
                 Fault::NotFound => "see that the disk is mounted, then run `resurgam verify --repair`",
                 Fault::Denied => "run as the user who owns the volume",
                 Fault::Exists | Fault::Io => "see the system's log for faults of the disk, then run the command again",
             },
-            Self::Store(StoreError::Corrupt { .. } | StoreError::MissingBlob(_)) => "run `resurgam verify --read-data --repair`",
+            Self::Store(StoreError::Corrupt { .. } | StoreError::MissingBlob(_)) => {
+                "run `resurgam verify --read-data --repair`"
+            }
             Self::Store(StoreError::Refused { .. }) => "the message says what is needed",
             Self::Store(StoreError::Busy(_)) => "wait until the other command has ended, then run this one again",
             Self::Store(StoreError::Cancelled) => "run the command again; it goes on from what was stored",
             Self::Store(StoreError::Internal(_)) => "this is a defect of resurgam: report it with this message",
-            Self::Source(SourceError::TargetFull { .. } | SourceError::Target { .. }) => "see that the target can be written and has room",
+            Self::Source(SourceError::TargetFull { .. } | SourceError::Target { .. }) => {
+                "see that the target can be written and has room"
+            }
             Self::Source(_) => "correct the path or the pattern and run the command again",
         };
         text.to_owned()

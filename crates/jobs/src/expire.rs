@@ -1,14 +1,14 @@
 //! Giving up points that no rule keeps.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry::Vacant};
 
 use resurgam_catalog::PointEntry;
 use resurgam_model::{
+    bytepath::escape,
     point::PointState,
     policy::Source,
     report::{ExpireReport, Paused},
     retention::{Candidate, Guards, Note, Retention},
-    bytepath::escape,
 };
 use resurgam_store::Cancel;
 
@@ -56,7 +56,8 @@ impl Server {
         let groups: HashMap<_, _> = self.catalog.groups()?.into_iter().map(|group| (group.id, group)).collect();
         for source in self.catalog.sources()? {
             let group = groups.get(&source.group);
-            let retention = source.retention.clone().or_else(|| group.map(|group| group.retention.clone())).unwrap_or_default();
+            let retention =
+                source.retention.clone().or_else(|| group.map(|group| group.retention.clone())).unwrap_or_default();
             let every = group.and_then(|group| group.every_seconds);
             self.plan_source(&source, &retention, every, &mut report, &mut expired)?;
         }
@@ -73,15 +74,26 @@ impl Server {
     ) -> Result<(), JobError> {
         let entries = self.catalog.point_entries(Some(source.id))?;
         let good = |state| matches!(state, PointState::Complete | PointState::Partial);
-        let candidates = entries.iter().map(|entry| Candidate { key: entry.id, time: entry.time, good: good(entry.state) });
+        let candidates =
+            entries.iter().map(|entry| Candidate { key: entry.id, time: entry.time, good: good(entry.state) });
         let guards = Guards { objective_seconds: every, cap_points: CAP_POINTS, cap_percent: CAP_PERCENT };
-        let plan = retention
-            .plan(candidates.collect(), self.now(), &self.environment.time_zone, &guards)
-            .map_err(|error| JobError::request("keeps-nothing", format!("{}: {error}", escape(&source.root)), "change the retention of the source or its group"))?;
+        let plan = retention.plan(candidates.collect(), self.now(), &self.environment.time_zone, &guards).map_err(
+            |error| {
+                JobError::request(
+                    "keeps-nothing",
+                    format!("{}: {error}", escape(&source.root)),
+                    "change the retention of the source or its group",
+                )
+            },
+        )?;
         report.kept += plan.kept.len() as u64;
         for note in &plan.notes {
             if !matches!(note, Note::NoGoodPoint) || !entries.is_empty() {
-                report.paused.push(Paused { source_id: source.id, source: escape(&source.root), reason: note.to_string() });
+                report.paused.push(Paused {
+                    source_id: source.id,
+                    source: escape(&source.root),
+                    reason: note.to_string(),
+                });
             }
         }
         for candidate in plan.expired {
@@ -98,8 +110,8 @@ impl Server {
     pub(crate) fn give_up(&self, entries: &[PointEntry]) -> Result<(), JobError> {
         let mut volumes = HashMap::new();
         for entry in entries {
-            if !volumes.contains_key(&entry.volume) {
-                volumes.insert(entry.volume, self.open_volume(&self.volume_record(entry.volume)?)?);
+            if let Vacant(place) = volumes.entry(entry.volume) {
+                place.insert(self.open_volume(&self.volume_record(entry.volume)?)?);
             }
         }
         for batch in entries.chunks(ROWS_AT_ONCE) {

@@ -26,10 +26,15 @@ impl Server {
         retention: Retention,
         every_seconds: Option<u64>,
     ) -> Result<GroupSummary, JobError> {
-        check_group_name(name).map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
+        check_group_name(name)
+            .map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
         check_retention(&retention)?;
         if self.catalog.group_by_name(name)?.is_some() {
-            return Err(JobError::request("group-exists", format!("there is a group `{name}` already"), "`resurgam group set` changes it"));
+            return Err(JobError::request(
+                "group-exists",
+                format!("there is a group `{name}` already"),
+                "`resurgam group set` changes it",
+            ));
         }
         let group = Group { id: GroupId::from_random(random()?), name: name.to_owned(), retention, every_seconds };
         self.catalog.put_group(&group)?;
@@ -74,7 +79,11 @@ impl Server {
             return Ok(group);
         }
         by_prefix(wanted, self.catalog.groups()?, |group| group.id.to_string()).map_err(|error| {
-            JobError::request("no-group", format!("group `{wanted}`: {error}"), "`resurgam group list` shows the groups")
+            JobError::request(
+                "no-group",
+                format!("group `{wanted}`: {error}"),
+                "`resurgam group list` shows the groups",
+            )
         })
     }
 }

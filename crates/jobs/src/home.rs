@@ -8,8 +8,7 @@
 //! ```
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -40,7 +39,11 @@ struct Config {
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> JobError {
-    JobError::request("home", format!("cannot use the home {}: {error}", path.display()), "see that it exists and belongs to you, or name another with --home")
+    JobError::request(
+        "home",
+        format!("cannot use the home {}: {error}", path.display()),
+        "see that it exists and belongs to you, or name another with --home",
+    )
 }
 
 /// Makes the home, private to its owner, where it is missing.
@@ -54,7 +57,11 @@ pub(crate) fn must_exist(home: &Path) -> Result<(), JobError> {
         return Ok(());
     }
     let message = format!("there is no server at {}", home.display());
-    Err(JobError::request("no-server", message, "`resurgam protect PATH` makes one; --home or RESURGAM_HOME names another place; `resurgam reader` reads a volume without a server"))
+    Err(JobError::request(
+        "no-server",
+        message,
+        "`resurgam protect PATH` makes one; --home or RESURGAM_HOME names another place; `resurgam reader` reads a volume without a server",
+    ))
 }
 
 /// Where the catalog lies.
@@ -62,7 +69,11 @@ pub(crate) fn catalog_location(home: &Path) -> Result<Location, JobError> {
     let path = home.join(CONFIG);
     let config = match fs::read_to_string(&path) {
         Ok(text) => toml::from_str::<Config>(&text).map_err(|error| {
-            JobError::request("config", format!("{}: {}", path.display(), error.message()), "correct the file; its only key is `catalog`")
+            JobError::request(
+                "config",
+                format!("{}: {}", path.display(), error.message()),
+                "correct the file; its only key is `catalog`",
+            )
         })?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => Config::default(),
         Err(error) => return Err(unreadable(&path, &error)),

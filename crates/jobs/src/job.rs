@@ -1,11 +1,7 @@
 //! Jobs: a row in the catalog while something runs, with a lease, so that whoever comes later can tell a running job
 //! from one whose process died.
 
-use std::{
-    fs,
-    sync::mpsc,
-    time::Duration,
-};
+use std::{fs, sync::mpsc, time::Duration};
 
 use resurgam_catalog::{Fault, Holder, JobState, NewJob};
 use resurgam_model::{JobId, SourceId};
@@ -102,7 +98,10 @@ pub(crate) fn close_dead(server: &Server) {
     let here = this_process();
     if let Ok(closed) = server.catalog.close_dead_jobs(server.now(), &|holder| is_alive(&here, holder)) {
         for job in closed {
-            server.notice(format!("{} of {} ({}) was interrupted: its process ended without a word", job.kind, job.subject, job.id));
+            server.notice(format!(
+                "{} of {} ({}) was interrupted: its process ended without a word",
+                job.kind, job.subject, job.id
+            ));
         }
     }
 }
@@ -142,4 +141,3 @@ fn is_alive(here: &Holder, holder: &Holder) -> Option<bool> {
     }
     Some(holder.boot == here.boot && started(holder.pid) == Some(holder.pid_started))
 }
-

@@ -26,7 +26,11 @@ pub(crate) fn shown(entry: &PointEntry, root: &[u8]) -> Point {
 pub(crate) fn pick(points: Vec<Point>, wanted: &str, source_named: bool) -> Result<Point, JobError> {
     if wanted != "latest" {
         return by_prefix(wanted, points, |point| point.id.to_string()).map_err(|error| {
-            JobError::request("no-point", format!("recovery point `{wanted}`: {error}"), "`resurgam points` shows the points")
+            JobError::request(
+                "no-point",
+                format!("recovery point `{wanted}`: {error}"),
+                "`resurgam points` shows the points",
+            )
         });
     }
     let mut sources: Vec<_> = points.iter().map(|point| point.source_id).collect();
@@ -34,10 +38,18 @@ pub(crate) fn pick(points: Vec<Point>, wanted: &str, source_named: bool) -> Resu
     sources.dedup();
     if sources.len() > 1 && !source_named {
         let remedy = "name the source with --source ID-or-PATH, or the point by its id";
-        return Err(JobError::request("which-source", format!("`latest` of which source? There are {}", sources.len()), remedy));
+        return Err(JobError::request(
+            "which-source",
+            format!("`latest` of which source? There are {}", sources.len()),
+            remedy,
+        ));
     }
     points.into_iter().next_back().ok_or_else(|| {
-        JobError::request("no-point", "there is no recovery point yet", "`resurgam protect PATH` or `resurgam backup` makes one")
+        JobError::request(
+            "no-point",
+            "there is no recovery point yet",
+            "`resurgam protect PATH` or `resurgam backup` makes one",
+        )
     })
 }
 

@@ -27,7 +27,10 @@ impl Server {
                 let volume = self.open_volume(&record)?;
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
-                let message = format!("{} packs deleted, {} rewritten, {} bytes freed", done.deleted, done.rewritten, done.freed_bytes);
+                let message = format!(
+                    "{} packs deleted, {} rewritten, {} bytes freed",
+                    done.deleted, done.rewritten, done.freed_bytes
+                );
                 Ok(Ended { value: done, partial: false, message })
             };
             let done = if dry_run { work()?.value } else { self.run(about, cancel, work)? };

@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc};
 
-use resurgam_model::{point::Point, report::{Listed, RecoverReport}};
+use resurgam_model::{
+    point::Point,
+    report::{Listed, RecoverReport},
+};
 use resurgam_store::{
     Cancel, Meter, Volume,
     backend::directory::Directory,
@@ -61,7 +64,9 @@ impl VolumeReader {
             }
         }
         if let Some(wanted) = source {
-            points.retain(|(_, point)| point.source == wanted.trim_end_matches('/') || point.source_id.to_string().starts_with(wanted));
+            points.retain(|(_, point)| {
+                point.source == wanted.trim_end_matches('/') || point.source_id.to_string().starts_with(wanted)
+            });
         }
         points.sort_by_key(|(_, point)| (point.time, point.id));
         Ok((points, unreadable))

@@ -77,7 +77,12 @@ pub(crate) fn recover_point(
         meter,
         cancel,
     )?;
-    Ok(RecoverReport { files: restored.files, bytes: restored.bytes, skipped: restored.skipped, unproved: restored.unproved })
+    Ok(RecoverReport {
+        files: restored.files,
+        bytes: restored.bytes,
+        skipped: restored.skipped,
+        unproved: restored.unproved,
+    })
 }
 
 impl Server {
@@ -95,7 +100,8 @@ impl Server {
             let open = self.open_point(&point.id.to_string(), None)?;
             let root = source.map(|source| source.root).unwrap_or_default();
             let report = recover_point(&open, &root, what, meter, cancel)?;
-            let message = format!("{} files, {} bytes, {} not as they were", report.files, report.bytes, report.unproved.len());
+            let message =
+                format!("{} files, {} bytes, {} not as they were", report.files, report.bytes, report.unproved.len());
             Ok(Ended { partial: !report.unproved.is_empty(), message, value: report })
         })
     }

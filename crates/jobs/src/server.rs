@@ -11,11 +11,7 @@ use resurgam_model::{JobId, Timestamp, report::JobSummary};
 use resurgam_store::{keyring::Keyring, keys};
 use zeroize::Zeroizing;
 
-use crate::{
-    error::JobError,
-    home,
-    job,
-};
+use crate::{error::JobError, home, job};
 
 /// What a job needs of the world besides its arguments.
 pub struct Environment {
@@ -79,13 +75,21 @@ impl Server {
         let catalog = match Catalog::open_existing(&home::catalog_location(home)?, (environment.now)()) {
             Err(error) if keyring.is_none() && matches!(error.fault, Fault::NotFound(_)) => {
                 let message = format!("there is no server at {}", home.display());
-                return Err(JobError::request("no-server", message, "`resurgam protect PATH` makes one; --home or RESURGAM_HOME names another place"));
+                return Err(JobError::request(
+                    "no-server",
+                    message,
+                    "`resurgam protect PATH` makes one; --home or RESURGAM_HOME names another place",
+                ));
             }
             opened => opened?,
         };
         let keyring = keyring.ok_or_else(|| no_keyring(home))?;
         let record = catalog.server()?.ok_or_else(|| {
-            JobError::request("no-server", format!("the catalog of {} names no server", home.display()), "`resurgam protect PATH` completes it")
+            JobError::request(
+                "no-server",
+                format!("the catalog of {} names no server", home.display()),
+                "`resurgam protect PATH` completes it",
+            )
         })?;
         Self::assemble(home, environment, catalog, keyring, record)
     }
@@ -98,8 +102,15 @@ impl Server {
         record: ServerRecord,
     ) -> Result<Self, JobError> {
         if record.id != keyring.server {
-            let message = format!("the catalog is that of server {}, and the keyring that of server {}", record.id, keyring.server);
-            return Err(JobError::request("identity", message, "put the keyring and the catalog of one server together"));
+            let message = format!(
+                "the catalog is that of server {}, and the keyring that of server {}",
+                record.id, keyring.server
+            );
+            return Err(JobError::request(
+                "identity",
+                message,
+                "put the keyring and the catalog of one server together",
+            ));
         }
         let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
         let server = Self { home, environment, catalog, keyring, record, notices: Mutex::default() };
@@ -143,5 +154,9 @@ impl Server {
 
 fn no_keyring(home: &Path) -> JobError {
     let message = format!("the keyring of the server at {} is missing", home.display());
-    JobError::request("keyring", message, "put keyring.toml back from a copy of the home; without it the server's identity is lost")
+    JobError::request(
+        "keyring",
+        message,
+        "put keyring.toml back from a copy of the home; without it the server's identity is lost",
+    )
 }

@@ -59,8 +59,13 @@ pub struct SourceChange {
 /// to a directory, since then that directory is what is protected.
 fn root_of(path: &Path) -> Result<PathBuf, JobError> {
     let missing = |error: io::Error| {
-        let what = if error.kind() == io::ErrorKind::NotFound { "it is not there".to_owned() } else { error.to_string() };
-        JobError::request("no-such-path", format!("cannot protect {}: {what}", path.display()), "check the path; nothing was changed")
+        let what =
+            if error.kind() == io::ErrorKind::NotFound { "it is not there".to_owned() } else { error.to_string() };
+        JobError::request(
+            "no-such-path",
+            format!("cannot protect {}: {what}", path.display()),
+            "check the path; nothing was changed",
+        )
     };
     let absolute = std::path::absolute(path).map_err(missing)?;
     let itself = std::fs::symlink_metadata(&absolute).map_err(missing)?;
@@ -111,7 +116,12 @@ impl Server {
     /// The pool and the home cannot protect themselves as files.
     fn refuse_own(&self, root: &Path, pool: Option<&Path>) -> Result<(), JobError> {
         let mut own: Vec<(PathBuf, &str)> = vec![(self.home.clone(), "the home of this server")];
-        own.extend(self.catalog.volumes()?.into_iter().map(|volume| (PathBuf::from(volume.location), "a volume of the storage pool")));
+        own.extend(
+            self.catalog
+                .volumes()?
+                .into_iter()
+                .map(|volume| (PathBuf::from(volume.location), "a volume of the storage pool")),
+        );
         if let Some(pool) = pool.and_then(|pool| std::path::absolute(pool).ok()) {
             own.push((pool.canonicalize().unwrap_or(pool), "a volume of the storage pool"));
         }
@@ -152,10 +162,16 @@ impl Server {
         }
         resurgam_model::policy::check_group_name(name)
             .map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
-        let group =
-            Group { id: GroupId::from_random(random()?), name: name.to_owned(), retention: Retention::default(), every_seconds: None };
+        let group = Group {
+            id: GroupId::from_random(random()?),
+            name: name.to_owned(),
+            retention: Retention::default(),
+            every_seconds: None,
+        };
         match self.catalog.put_group(&group) {
-            Err(error) if matches!(error.fault, Fault::Conflict(_)) => self.catalog.group_by_name(name)?.ok_or_else(|| error.into()),
+            Err(error) if matches!(error.fault, Fault::Conflict(_)) => {
+                self.catalog.group_by_name(name)?.ok_or_else(|| error.into())
+            }
             done => Ok(done.map(|()| group)?),
         }
     }
@@ -218,7 +234,11 @@ impl Server {
             return Ok(source.clone());
         }
         by_prefix(wanted, sources, |source| source.id.to_string()).map_err(|error| {
-            JobError::request("no-source", format!("source `{wanted}`: {error}"), "`resurgam sources` shows the sources")
+            JobError::request(
+                "no-source",
+                format!("source `{wanted}`: {error}"),
+                "`resurgam sources` shows the sources",
+            )
         })
     }
 
@@ -297,5 +317,7 @@ impl Server {
 }
 
 pub(crate) fn check_retention(retention: &Retention) -> Result<(), JobError> {
-    retention.check().map_err(|error| JobError::request("keeps-nothing", error.to_string(), "give at least one rule that keeps something"))
+    retention.check().map_err(|error| {
+        JobError::request("keeps-nothing", error.to_string(), "give at least one rule that keeps something")
+    })
 }

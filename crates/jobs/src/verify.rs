@@ -45,7 +45,8 @@ impl Server {
             let one = self.run(about, cancel, || {
                 let one = self.verify_volume(&record, what, meter, cancel)?;
                 let left = one.damage.iter().filter(|damage| !damage.mended).count();
-                let message = format!("{} bytes checked, {} faults found, {left} left", one.checked_bytes, one.damage.len());
+                let message =
+                    format!("{} bytes checked, {} faults found, {left} left", one.checked_bytes, one.damage.len());
                 Ok(Ended { partial: left > 0, message, value: one })
             })?;
             report.checked_bytes += one.checked_bytes;
@@ -66,12 +67,17 @@ impl Server {
         let volume = match self.open_volume(record) {
             Err(JobError::Store(error)) if what.repair => {
                 put_header_back(record, error)?;
-                report.damage.push(Damage { object: VOLUME_TOML.to_owned(), what: "both copies were damaged".to_owned(), mended: true });
+                report.damage.push(Damage {
+                    object: VOLUME_TOML.to_owned(),
+                    what: "both copies were damaged".to_owned(),
+                    mended: true,
+                });
                 self.open_volume(record)?
             }
             opened => opened?,
         };
-        let points: Vec<PointRecord> = self.catalog.points(None)?.into_iter().filter(|point| point.entry.volume == record.id).collect();
+        let points: Vec<PointRecord> =
+            self.catalog.points(None)?.into_iter().filter(|point| point.entry.volume == record.id).collect();
         let known: Vec<KnownPoint> = points
             .iter()
             .map(|point| KnownPoint {
@@ -90,7 +96,11 @@ impl Server {
         let before = meter.read.get();
         let found = Self::with_reserve(&volume, || verify(&volume, &how, meter, cancel))?;
         report.checked_bytes = meter.read.get() - before;
-        let damage = |finding: resurgam_store::verify::Finding| Damage { object: finding.object, what: finding.what, mended: finding.mended };
+        let damage = |finding: resurgam_store::verify::Finding| Damage {
+            object: finding.object,
+            what: finding.what,
+            mended: finding.mended,
+        };
         report.damage.extend(found.findings.into_iter().map(damage));
         let affected: HashSet<PointId> = found.affected.iter().map(|(_, point)| *point).collect();
         let present: HashSet<PointId> = volume.point_names()?.into_iter().map(|(_, point)| point).collect();
@@ -111,7 +121,11 @@ impl Server {
             if state != point.entry.state
                 && let Err(error) = self.catalog.set_point_state(point.entry.id, state)
             {
-                self.notice(format!("the state of point {} could not be written down: {}", point.entry.id, error.message()));
+                self.notice(format!(
+                    "the state of point {} could not be written down: {}",
+                    point.entry.id,
+                    error.message()
+                ));
             }
         }
         let unknown = affected.iter().filter(|id| points.iter().all(|point| point.entry.id != **id));
@@ -125,7 +139,10 @@ fn put_header_back(record: &VolumeRecord, error: StoreError) -> Result<(), JobEr
     let backend = Directory::local(record.location.as_ref());
     let sound = parse_header(VOLUME_TOML, record.document.as_bytes()).is_ok_and(|header| header.volume == record.id);
     // A volume that is not there at all is not mounted; one whose packs are there has lost its head.
-    if !error.is_damage() && !matches!(error, StoreError::Refused { .. }) || !sound || backend.list("packs/").map_or(true, |packs| packs.is_empty()) {
+    if !error.is_damage() && !matches!(error, StoreError::Refused { .. })
+        || !sound
+        || backend.list("packs/").map_or(true, |packs| packs.is_empty())
+    {
         return Err(error.into());
     }
     backend.replace(&format!("{MIRROR}{VOLUME_TOML}"), record.document.as_bytes())?;

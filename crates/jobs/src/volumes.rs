@@ -1,8 +1,7 @@
 //! The storage pool: making, taking in, opening and forgetting volumes.
 
 use std::{
-    fs,
-    io,
+    fs, io,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -34,7 +33,11 @@ impl Server {
         if header.server != self.keyring.server || header.server_key != self.keyring.signing.public() {
             let what = format!("the volume belongs to another server, {} ({})", header.server_name, header.server);
             let remedy = "use another directory for this server's pool; `resurgam reader` recovers from that volume without a server";
-            return Err(JobError::request("volume-of-another-server", format!("{}: {what}", location.display()), remedy));
+            return Err(JobError::request(
+                "volume-of-another-server",
+                format!("{}: {what}", location.display()),
+                remedy,
+            ));
         }
         Ok(Arc::new(Volume::open(backend, &self.unlock())?))
     }
@@ -43,7 +46,12 @@ impl Server {
     pub(crate) fn open_volume(&self, record: &VolumeRecord) -> Result<Arc<Volume>, JobError> {
         let volume = self.open_at(Path::new(&record.location))?;
         if volume.id() != record.id {
-            let what = format!("{}: volume {} is here, and the catalog says volume {}", record.location, volume.id(), record.id);
+            let what = format!(
+                "{}: volume {} is here, and the catalog says volume {}",
+                record.location,
+                volume.id(),
+                record.id
+            );
             return Err(JobError::request("volume-swapped", what, "mount the right disk there"));
         }
         Ok(volume)
@@ -51,7 +59,11 @@ impl Server {
 
     pub(crate) fn volume_record(&self, id: VolumeId) -> Result<VolumeRecord, JobError> {
         self.catalog.volume(id)?.ok_or_else(|| {
-            JobError::request("no-volume", format!("the catalog does not know volume {id}"), "add its directory with `resurgam pool add DIR`")
+            JobError::request(
+                "no-volume",
+                format!("the catalog does not know volume {id}"),
+                "add its directory with `resurgam pool add DIR`",
+            )
         })
     }
 
@@ -84,13 +96,21 @@ impl Server {
     /// [`Server::add_volume`], as the catalog's row.
     pub(crate) fn add_volume_at(&self, directory: &Path, passphrase: bool) -> Result<VolumeRecord, JobError> {
         let bad = |error: io::Error| {
-            JobError::request("pool", format!("cannot use {} for the pool: {error}", directory.display()), "name a directory that can be written")
+            JobError::request(
+                "pool",
+                format!("cannot use {} for the pool: {error}", directory.display()),
+                "name a directory that can be written",
+            )
         };
         let absolute = std::path::absolute(directory).map_err(bad)?;
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&absolute).map_err(bad)?;
         let absolute = absolute.canonicalize().map_err(bad)?;
         let Some(location) = absolute.to_str() else {
-            return Err(JobError::request("pool", format!("the path {} is not UTF-8", absolute.display()), "name a directory whose path is"));
+            return Err(JobError::request(
+                "pool",
+                format!("the path {} is not UTF-8", absolute.display()),
+                "name a directory whose path is",
+            ));
         };
         if let Some(known) = self.catalog.volumes()?.into_iter().find(|record| record.location == location) {
             self.open_volume(&known)?;
@@ -98,10 +118,16 @@ impl Server {
         }
         let volume = match self.open_at(&absolute) {
             Ok(volume) => volume,
-            Err(JobError::Store(StoreError::Refused { .. })) if is_vacant(&absolute).map_err(bad)? => self.make_volume(&absolute, passphrase)?,
+            Err(JobError::Store(StoreError::Refused { .. })) if is_vacant(&absolute).map_err(bad)? => {
+                self.make_volume(&absolute, passphrase)?
+            }
             Err(JobError::Store(StoreError::Refused { .. })) if !absolute.join(VOLUME_TOML).exists() => {
                 let message = format!("{} is not empty and holds no volume", absolute.display());
-                return Err(JobError::request("pool", message, "name an empty directory; nothing was changed in that one"));
+                return Err(JobError::request(
+                    "pool",
+                    message,
+                    "name an empty directory; nothing was changed in that one",
+                ));
             }
             Err(error) => return Err(error),
         };
@@ -147,12 +173,17 @@ impl Server {
 
     fn find_volume(&self, wanted: &str) -> Result<VolumeRecord, JobError> {
         let records = self.catalog.volumes()?;
-        let path = std::path::absolute(wanted).and_then(|path| path.canonicalize()).unwrap_or_else(|_| PathBuf::from(wanted));
+        let path =
+            std::path::absolute(wanted).and_then(|path| path.canonicalize()).unwrap_or_else(|_| PathBuf::from(wanted));
         if let Some(record) = records.iter().find(|record| Path::new(&record.location) == path) {
             return Ok(record.clone());
         }
         by_prefix(wanted, records, |record| record.id.to_string()).map_err(|error| {
-            JobError::request("no-volume", format!("volume `{wanted}`: {error}"), "`resurgam pool list` shows the volumes")
+            JobError::request(
+                "no-volume",
+                format!("volume `{wanted}`: {error}"),
+                "`resurgam pool list` shows the volumes",
+            )
         })
     }
 

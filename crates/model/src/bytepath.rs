@@ -100,7 +100,10 @@ impl BytePath {
     /// Whether `other` is this path or lies below it.
     pub fn contains(&self, other: &Self) -> bool {
         self.is_root()
-            || other.0.strip_prefix(self.0.as_slice()).is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
+            || other
+                .0
+                .strip_prefix(self.0.as_slice())
+                .is_some_and(|rest| rest.is_empty() || rest.first() == Some(&b'/'))
     }
 }
 

@@ -95,7 +95,10 @@ pub fn read_whole(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u
             attempt: "read",
             object: format!("{}/{name}", backend.location()),
             kind: crate::error::Fault::Io,
-            source: std::io::Error::new(std::io::ErrorKind::InvalidData, format!("it is {length} bytes long, and no more than {limit} make sense")),
+            source: std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                format!("it is {length} bytes long, and no more than {limit} make sense"),
+            ),
         });
     }
     let mut bytes = vec![0; usize::try_from(length).unwrap_or(0)];

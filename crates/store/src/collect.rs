@@ -130,7 +130,10 @@ type PointName = (ReplicaPlace, PointId);
 /// [`StoreError::Busy`] while another collection runs. Where any point cannot be read whole, nothing is deleted.
 pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<Collected, StoreError> {
     let Some(_lock) = volume.backend().lock(COLLECTOR)? else {
-        return Err(StoreError::Busy(format!("{}: another prune is running; try again when it has ended", volume.backend().location())));
+        return Err(StoreError::Busy(format!(
+            "{}: another prune is running; try again when it has ended",
+            volume.backend().location()
+        )));
     };
     let mut done = Collected::default();
     // Writers first, points after that: a writer that is not seen here has made its point or will never make it.
@@ -153,12 +156,13 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     let waiting = list.waiting_for.get_or_insert_with(|| writers.clone());
     let passed = waiting.iter().all(|writer| !writers.contains(writer));
     let usage = marks.usage();
-    let chosen = choose(&usage, how.rewrite_below_percent, !writers.is_empty(), &loaded_objects(&loaded.objects, marks.index()));
+    let chosen =
+        choose(&usage, how.rewrite_below_percent, !writers.is_empty(), &loaded_objects(&loaded.objects, marks.index()));
     if how.dry_run {
         done.deleted = (chosen.dead.len() + list.packs.len()) as u64;
         done.rewritten = chosen.rewrite.len() as u64;
         let all = chosen.dead.iter().chain(&chosen.rewrite);
-        done.freed_bytes = all.map(|pack| stored_bytes(pack)).sum::<u64>();
+        done.freed_bytes = all.map(stored_bytes).sum();
         return Ok(done);
     }
     let before = marks.index().packs().map(|pack| (pack.id, pack)).collect();
@@ -182,7 +186,10 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
         condemn(volume, &mut list, &ids, &points, &before, &mut done)?;
     }
     done.waiting = list.packs.len() as u64;
-    volume.backend().keep_reserve().or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
+    volume
+        .backend()
+        .keep_reserve()
+        .or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
     Ok(done)
 }
 
@@ -274,7 +281,9 @@ fn delete(
 
 /// Rewrites the index without some packs. For who holds the collector's lock and is about to take them away.
 pub(crate) fn forget_packs(volume: &Volume, packs: &HashSet<PackId>) -> Result<(), StoreError> {
-    rewrite_segments(volume, &|segment| segment.packs.iter().any(|pack| packs.contains(&pack.id)), &|pack| !packs.contains(&pack))
+    rewrite_segments(volume, &|segment| segment.packs.iter().any(|pack| packs.contains(&pack.id)), &|pack| {
+        !packs.contains(&pack)
+    })
 }
 
 /// Segments after which small ones are merged.

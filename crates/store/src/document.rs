@@ -50,12 +50,14 @@ pub fn verify<'a>(document: &'a str, key: &PublicKey) -> Option<&'a str> {
 
 /// A value as the text of a document.
 pub(crate) fn to_text<T: Serialize>(value: &T) -> Result<String, StoreError> {
-    toml::to_string(value).map_err(|error| StoreError::Internal(format!("a document cannot be written as TOML: {error}")))
+    toml::to_string(value)
+        .map_err(|error| StoreError::Internal(format!("a document cannot be written as TOML: {error}")))
 }
 
 /// Reads the text of a document as a value.
 pub(crate) fn from_text<T: DeserializeOwned>(object: &str, text: &str) -> Result<T, StoreError> {
-    toml::from_str(text).map_err(|error| StoreError::corrupt(object, format!("its text makes no sense: {}", error.message())))
+    toml::from_str(text)
+        .map_err(|error| StoreError::corrupt(object, format!("its text makes no sense: {}", error.message())))
 }
 
 /// For fuzzing: the parser of documents, on any bytes.

@@ -89,7 +89,9 @@ impl Fault {
         match self {
             Self::NotFound => "it is not there".to_owned(),
             Self::Exists => "it is there already".to_owned(),
-            Self::Full => "no space is left; free some (`resurgam expire`, then `resurgam prune`) or enlarge the disk".to_owned(),
+            Self::Full => {
+                "no space is left; free some (`resurgam expire`, then `resurgam prune`) or enlarge the disk".to_owned()
+            }
             Self::ReadOnly => "the file system is read-only".to_owned(),
             Self::Denied => "permission denied".to_owned(),
             Self::Io => source.to_string(),

@@ -150,7 +150,11 @@ impl<'a> Sealer<'a> {
         let encoded = header.encode();
         let tag = self
             .cipher(&header)?
-            .seal_in_place_separate_tag(Nonce::assume_unique_for_key(header.nonce), self.aad(&encoded), &mut frame[HEADER..])
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(header.nonce),
+                self.aad(&encoded),
+                &mut frame[HEADER..],
+            )
             .map_err(|_| StoreError::Internal("sealing a frame was refused".to_owned()))?;
         frame[..HEADER].copy_from_slice(&encoded);
         frame.extend_from_slice(tag.as_ref());
@@ -191,7 +195,8 @@ impl<'a> Sealer<'a> {
 
 /// For fuzzing: opening a frame, on any bytes. What a header says never leads to an allocation beyond the limit.
 pub fn fuzz_frame(bytes: &[u8]) {
-    let keys = Derived::from(&keys::VolumeKeys { identity: keys::Secret::new([1; 32]), sealing: keys::Secret::new([2; 32]) });
+    let keys =
+        Derived::from(&keys::VolumeKeys { identity: keys::Secret::new([1; 32]), sealing: keys::Secret::new([2; 32]) });
     let volume = VolumeId::from_bytes([3; 16]);
     let Ok(mut sealer) = Sealer::new(&keys, volume) else { return };
     assert_eq!(sealer.open(bytes, FrameKind::Data, 1 << 16), None);

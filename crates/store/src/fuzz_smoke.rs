@@ -3,7 +3,7 @@
 use arbtest::arbtest;
 
 use crate::{
-    Content, Extent, BlobId,
+    BlobId, Content, Extent,
     index::Segment,
     pack::{PackId, PackKind, PackedFrame},
     tests::file,
@@ -34,12 +34,27 @@ fn no_bytes_make_a_parser_panic() {
     }
 }
 
+/// A target, and input that it takes as sound.
+type Seed = (fn(&[u8]), Vec<u8>);
+
 /// Sound input of each binary parser.
-fn seeds() -> Vec<(fn(&[u8]), Vec<u8>)> {
+fn seeds() -> Vec<Seed> {
     let mut leaf = LeafBuilder::default();
     leaf.push(&file("a/b", 5, Content::Inline(b"hello".to_vec())));
-    leaf.push(&file("a/c", 9, Content::Extents(vec![Extent::Hole { length: 4 }, Extent::Data { blob: BlobId([7; 32]), offset: 0, length: 5 }])));
-    let frames = [PackedFrame { offset: 64, length: 100, plain_length: 40, blobs: vec![(BlobId([1; 32]), 20), (BlobId([2; 32]), 18)] }];
+    leaf.push(&file(
+        "a/c",
+        9,
+        Content::Extents(vec![
+            Extent::Hole { length: 4 },
+            Extent::Data { blob: BlobId([7; 32]), offset: 0, length: 5 },
+        ]),
+    ));
+    let frames = [PackedFrame {
+        offset: 64,
+        length: 100,
+        plain_length: 40,
+        blobs: vec![(BlobId([1; 32]), 20), (BlobId([2; 32]), 18)],
+    }];
     let mut segment = Segment::default();
     segment.add(PackId([9; 16]), PackKind::Data, 8192, &frames);
     segment.sort();

@@ -3,7 +3,10 @@
 //! `golden/v1/` is only ever added to. Where it is missing, this test makes it and fails, so that a person looks at it and
 //! commits it.
 
-use std::{path::{Path, PathBuf}, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use resurgam_model::{PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId, point::PointKind};
 
@@ -60,7 +63,10 @@ fn oddities() -> Vec<Entry> {
     linked.seen.racy = true;
     linked.flags = 0x10;
     linked.modified = FileTime { seconds: -5_000_000_000, nanos: 999_999_999 };
-    linked.xattrs = vec![Xattr { name: b"user.empty".to_vec(), value: Vec::new() }, Xattr { name: b"user.x".to_vec(), value: vec![0, 255] }];
+    linked.xattrs = vec![
+        Xattr { name: b"user.empty".to_vec(), value: Vec::new() },
+        Xattr { name: b"user.x".to_vec(), value: vec![0, 255] },
+    ];
     made.push(linked);
     made
 }
@@ -87,16 +93,36 @@ fn make(folder: &Path, passphrase: Option<&[u8]>) {
     let id = VolumeId::from_bytes([3; 16]);
     let keys = VolumeKeys { identity: Secret::new([1; 32]), sealing: Secret::new([2; 32]) };
     let slots = match passphrase {
-        Some(passphrase) => vec![Slot::passphrase(&keys, id, passphrase).unwrap(), Slot::keyring(&keys, id, &Secret::new([8; 32])).unwrap()],
+        Some(passphrase) => vec![
+            Slot::passphrase(&keys, id, passphrase).unwrap(),
+            Slot::keyring(&keys, id, &Secret::new([8; 32])).unwrap(),
+        ],
         None => vec![Slot::clear(&keys)],
     };
     let (server, signing) = (ServerId::from_bytes([4; 16]), signing());
-    let new = NewVolume { volume: id, server, server_name: "golden.example", signing: &signing, keys, slots, created: Timestamp::UNIX_EPOCH };
+    let new = NewVolume {
+        volume: id,
+        server,
+        server_name: "golden.example",
+        signing: &signing,
+        keys,
+        slots,
+        created: Timestamp::UNIX_EPOCH,
+    };
     let volume = Arc::new(Volume::create(backend, new).unwrap());
     let source = SourceId::from_bytes([6; 16]);
     let (root, root_bytes) = root_texts(b"/golden\xff");
     let document = ReplicaText::DOCUMENT.to_owned();
-    let text = ReplicaText { document, volume: id, server, replica: place().replica, source, root, root_bytes, policy: toml::Table::new() };
+    let text = ReplicaText {
+        document,
+        volume: id,
+        server,
+        replica: place().replica,
+        source,
+        root,
+        root_bytes,
+        policy: toml::Table::new(),
+    };
     volume.describe_replica(&place(), &text, &signing).unwrap();
     let session = Session::begin(&volume).unwrap();
     let mut tree = session.tree().unwrap();
@@ -110,7 +136,8 @@ fn make(folder: &Path, passphrase: Option<&[u8]>) {
     let root = tree.finish().unwrap();
     let (place, point) = (place(), point());
     let time = Timestamp::UNIX_EPOCH;
-    let new = NewPoint { place: &place, point, source, root: b"/golden\xff", time, kind: PointKind::ExpressFull, unread: 0 };
+    let new =
+        NewPoint { place: &place, point, source, root: b"/golden\xff", time, kind: PointKind::ExpressFull, unread: 0 };
     session.commit(&root, &new, &signing).unwrap();
     // Nothing of these is part of what is to be read.
     std::fs::remove_file(folder.join("reserve")).unwrap();
@@ -168,7 +195,8 @@ fn a_volume_of_version_1_opens_with_its_passphrase_and_with_its_keyring() {
     let passphrase = Some(zeroize::Zeroizing::new(PASSPHRASE.to_vec()));
     check("passphrase", Some(PASSPHRASE), &Unlock { passphrase, wrapping: None });
     check("passphrase", Some(PASSPHRASE), &Unlock { passphrase: None, wrapping: Some(Secret::new([8; 32])) });
-    let wrong = Unlock { passphrase: Some(zeroize::Zeroizing::new(b"wrong".to_vec())), wrapping: Some(Secret::new([9; 32])) };
+    let wrong =
+        Unlock { passphrase: Some(zeroize::Zeroizing::new(b"wrong".to_vec())), wrapping: Some(Secret::new([9; 32])) };
     let refused = Volume::open(Arc::new(Directory::local(&folder("passphrase"))), &wrong).err().unwrap();
     assert!(refused.to_string().contains("the passphrase is wrong"), "{refused}");
 }

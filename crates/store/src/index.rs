@@ -131,7 +131,10 @@ impl Segment {
                     merged.frames.len() as u32 - 1
                 }));
             }
-            let kept = segment.blobs.iter().filter_map(|blob| Some(IndexedBlob { frame: frames[blob.frame as usize]?, ..*blob }));
+            let kept = segment
+                .blobs
+                .iter()
+                .filter_map(|blob| Some(IndexedBlob { frame: frames[blob.frame as usize]?, ..*blob }));
             merged.blobs.extend(kept);
         }
         merged.sort();
@@ -168,7 +171,8 @@ impl Segment {
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let mut input = Input(bytes);
         let word = |input: &mut Input<'_>| Some(u32::from_le_bytes(input.take(4)?.try_into().ok()?));
-        let [packs, frames, blobs] = [word(&mut input)?, word(&mut input)?, word(&mut input)?].map(|count| count as usize);
+        let [packs, frames, blobs] =
+            [word(&mut input)?, word(&mut input)?, word(&mut input)?].map(|count| count as usize);
         let size = (packs * PACK_BYTES).checked_add(frames * FRAME_BYTES)?.checked_add(blobs * BLOB_BYTES)?;
         if size != input.0.len() {
             return None;

@@ -110,7 +110,9 @@ mod tests {
         let keyring = Keyring::generate().unwrap();
         let text = keyring.to_text().unwrap();
         let again = Keyring::parse(text.as_bytes()).unwrap();
-        assert!(again.server == keyring.server && again.identity == keyring.identity && again.wrapping == keyring.wrapping);
+        assert!(
+            again.server == keyring.server && again.identity == keyring.identity && again.wrapping == keyring.wrapping
+        );
         assert_eq!(again.signing.public(), keyring.signing.public());
         assert!(Keyring::parse(text.replace("format = 1", "format = 2").as_bytes()).is_none());
         assert!(Keyring::parse(&text.as_bytes()[..text.len() / 2]).is_none());

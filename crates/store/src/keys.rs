@@ -65,6 +65,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Fresh bytes from the operating system.
+#[expect(clippy::disallowed_methods, reason = "the one place that draws keys, nonces and ids")]
 pub fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes)

@@ -126,7 +126,11 @@ fn read_segment(backend: &dyn Backend, sealer: &mut Sealer<'_>, object: &str) ->
 }
 
 /// Stores a segment durably. Returns its object and length.
-pub(crate) fn write_segment(volume: &Volume, sealer: &mut Sealer<'_>, segment: &Segment) -> Result<(String, u64), StoreError> {
+pub(crate) fn write_segment(
+    volume: &Volume,
+    sealer: &mut Sealer<'_>,
+    segment: &Segment,
+) -> Result<(String, u64), StoreError> {
     let object = format!("{INDEX}{}", keys::hex(&keys::random::<16>()?));
     let bytes = sealer.seal(FrameKind::IndexSegment, &segment.encode())?;
     let mut upload = volume.backend().create(&object)?;

@@ -145,7 +145,9 @@ impl PointText {
     /// The tree's root.
     pub fn tree_root(&self) -> Result<TreeRoot, StoreError> {
         let page = unhex(&self.tree.page).and_then(|bytes| bytes.try_into().ok());
-        let page = page.ok_or_else(|| StoreError::corrupt(format!("point {}", self.point), "its page is not 64 hexadecimal digits"))?;
+        let page = page.ok_or_else(|| {
+            StoreError::corrupt(format!("point {}", self.point), "its page is not 64 hexadecimal digits")
+        })?;
         let TreeText { level, entries, files, bytes, .. } = self.tree;
         Ok(TreeRoot { page: BlobId(page), level, entries, files, bytes })
     }
@@ -155,4 +157,3 @@ impl PointText {
 pub fn root_texts(root: &[u8]) -> (String, String) {
     (escape(root), hex(root))
 }
-

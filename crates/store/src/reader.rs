@@ -14,7 +14,10 @@ use crate::{
     error::{BackendError, Fault, StoreError},
     index::{Index, Located},
     load::Loaded,
-    pack::{PackKind, open::{OpenPack, open_payload}},
+    pack::{
+        PackKind,
+        open::{OpenPack, open_payload},
+    },
     tree::{self, page::Page},
     volume::Volume,
 };
@@ -52,7 +55,12 @@ impl Reader {
     }
 
     pub(crate) fn with_index(volume: &Arc<Volume>, index: Index) -> Self {
-        Self { volume: Arc::clone(volume), index: RwLock::new(Arc::new(index)), cache: Mutex::default(), matched: AtomicBool::new(false) }
+        Self {
+            volume: Arc::clone(volume),
+            index: RwLock::new(Arc::new(index)),
+            cache: Mutex::default(),
+            matched: AtomicBool::new(false),
+        }
     }
 
     /// The blob of file content, proved.
@@ -149,10 +157,16 @@ impl Reader {
             match backend.read_at(object, u64::from(at.frame.offset), &mut bytes) {
                 Ok(()) => match open_payload(&mut sealer, &bytes, at.pack.kind) {
                     Some(payload) => return Ok(payload),
-                    None => first = first.or_else(|| Some(StoreError::corrupt(object, format!("the frame at {} is damaged", at.frame.offset)))),
+                    None => {
+                        first = first.or_else(|| {
+                            Some(StoreError::corrupt(object, format!("the frame at {} is damaged", at.frame.offset)))
+                        })
+                    }
                 },
                 // The object ends before the frame: damage. Other faults mean that it is out of reach.
-                Err(BackendError { kind: Fault::Io, source, .. }) if source.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Err(BackendError { kind: Fault::Io, source, .. })
+                    if source.kind() == std::io::ErrorKind::UnexpectedEof =>
+                {
                     first = first.or_else(|| Some(StoreError::corrupt(object, "it was cut off")));
                 }
                 Err(error) => first = first.or(Some(error.into())),

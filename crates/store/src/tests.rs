@@ -64,7 +64,11 @@ pub(crate) fn noise(seed: u64, length: usize) -> Vec<u8> {
 }
 
 /// Takes a point of `files`: name and content.
-pub(crate) fn try_point(volume: &Arc<Volume>, id: u8, files: &[(String, Vec<u8>)]) -> Result<PointText, crate::StoreError> {
+pub(crate) fn try_point(
+    volume: &Arc<Volume>,
+    id: u8,
+    files: &[(String, Vec<u8>)],
+) -> Result<PointText, crate::StoreError> {
     let session = Session::begin(volume)?;
     let mut tree = session.tree()?;
     let mut lane = session.lane()?;
@@ -116,7 +120,9 @@ pub(crate) fn files(seed: u64, count: usize) -> Vec<(String, Vec<u8>)> {
     let name = |number: usize| format!("dir{:03}/file{number:06}", number / 100);
     let mut files: Vec<_> =
         (0..count).map(|number| (name(number), noise(seed + number as u64, 600 + (number * 37) % 3000))).collect();
-    files.sort_by(|a, b| BytePath::from_typed(a.0.as_bytes()).unwrap().cmp(&BytePath::from_typed(b.0.as_bytes()).unwrap()));
+    files.sort_by(|a, b| {
+        BytePath::from_typed(a.0.as_bytes()).unwrap().cmp(&BytePath::from_typed(b.0.as_bytes()).unwrap())
+    });
     files
 }
 

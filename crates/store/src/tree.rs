@@ -11,8 +11,8 @@ mod write;
 
 pub use content::fuzz_list;
 pub(crate) use content::walk as walk_extents;
-pub(crate) use read::parse_page;
 pub use read::TreeReader;
+pub(crate) use read::parse_page;
 pub use write::TreeWriter;
 
 use crate::entry::BlobId;

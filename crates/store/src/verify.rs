@@ -83,7 +83,12 @@ impl Verified {
 pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Cancel) -> Result<Verified, StoreError> {
     let _lock = if how.repair {
         let lock = volume.backend().lock(COLLECTOR)?;
-        Some(lock.ok_or_else(|| StoreError::Busy(format!("{}: a prune or another repair is running; try again when it has ended", volume.backend().location())))?)
+        Some(lock.ok_or_else(|| {
+            StoreError::Busy(format!(
+                "{}: a prune or another repair is running; try again when it has ended",
+                volume.backend().location()
+            ))
+        })?)
     } else {
         None
     };
@@ -93,7 +98,10 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
     verified.checked_bytes = meter.read.get();
     points::verify(volume, &lost, cancel, &mut verified)?;
     if how.repair {
-        volume.backend().keep_reserve().or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
+        volume
+            .backend()
+            .keep_reserve()
+            .or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
     }
     Ok(verified)
 }

@@ -69,7 +69,8 @@ pub struct Volume {
 }
 
 const CLEAR_NOTE: &str = "# This volume has NO passphrase: whoever can read this file can read everything in it.\n";
-const SEALED_NOTE: &str = "# Everything in this volume is encrypted; it opens with the server's keyring or a passphrase of a slot below.\n";
+const SEALED_NOTE: &str =
+    "# Everything in this volume is encrypted; it opens with the server's keyring or a passphrase of a slot below.\n";
 
 fn header_text(header: &VolumeHeader) -> Result<String, StoreError> {
     let clear = header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. }));
@@ -121,10 +122,14 @@ impl Volume {
         match read_header(backend, VOLUME_TOML) {
             Ok(header) => Ok(header),
             // "Newer format" may be a flipped bit, too: the second copy tells.
-            Err(error) if error.is_damage() || matches!(error, StoreError::Refused { .. }) => read_header(backend, &second).map_err(|other| match error {
+            Err(error) if error.is_damage() || matches!(error, StoreError::Refused { .. }) => read_header(
+                backend, &second,
+            )
+            .map_err(|other| match error {
                 StoreError::Backend(_) if other.is_not_found() => StoreError::Refused {
                     object: backend.location(),
-                    what: "there is no Resurgam volume here (no VOLUME.toml). Is the disk mounted, and the path right?".to_owned(),
+                    what: "there is no Resurgam volume here (no VOLUME.toml). Is the disk mounted, and the path right?"
+                        .to_owned(),
                 },
                 error => error,
             }),
@@ -227,7 +232,10 @@ impl Volume {
         let text: PointText = document::from_text(object, body)?;
         let own = (PointText::DOCUMENT, self.id(), place.replica, point);
         if (text.document.as_str(), text.volume, text.replica, text.point) != own {
-            return Err(StoreError::corrupt(object, format!("it is point {} of replica {}, in the place of another", text.point, text.replica)));
+            return Err(StoreError::corrupt(
+                object,
+                format!("it is point {} of replica {}, in the place of another", text.point, text.replica),
+            ));
         }
         Ok(text)
     }
@@ -245,7 +253,12 @@ impl Volume {
     }
 
     /// Writes what the catalog knows of a replica beside its points.
-    pub fn describe_replica(&self, place: &ReplicaPlace, text: &ReplicaText, signing: &SigningKey) -> Result<(), StoreError> {
+    pub fn describe_replica(
+        &self,
+        place: &ReplicaPlace,
+        text: &ReplicaText,
+        signing: &SigningKey,
+    ) -> Result<(), StoreError> {
         let name = place.description();
         let document = document::sign(&document::to_text(text)?, signing);
         let mut documents = self.documents()?;
@@ -273,7 +286,12 @@ impl Volume {
     }
 
     /// Puts a point's document back from a copy that somebody else kept.
-    pub fn restore_point_document(&self, place: &ReplicaPlace, point: PointId, document: &str) -> Result<(), StoreError> {
+    pub fn restore_point_document(
+        &self,
+        place: &ReplicaPlace,
+        point: PointId,
+        document: &str,
+    ) -> Result<(), StoreError> {
         let name = place.point(point);
         self.check_point(&name, place, point, document)?;
         self.documents()?.write(&name, document)?;
@@ -305,7 +323,8 @@ pub fn parse_header(object: &str, bytes: &[u8]) -> Result<VolumeHeader, StoreErr
     // The version first: a newer format may differ in everything else.
     let version: Version = document::from_text(object, text)?;
     if version.format > FORMAT || !version.features.is_empty() {
-        let features = if version.features.is_empty() { String::new() } else { format!(" with {}", version.features.join(", ")) };
+        let features =
+            if version.features.is_empty() { String::new() } else { format!(" with {}", version.features.join(", ")) };
         let what = format!(
             "the volume has format {}{features}, and this program reads formats up to {FORMAT}: use a newer version of resurgam",
             version.format
@@ -314,7 +333,10 @@ pub fn parse_header(object: &str, bytes: &[u8]) -> Result<VolumeHeader, StoreErr
     }
     let header: VolumeHeader = document::from_text(object, text)?;
     if document::verify(text, &header.server_key).is_none() {
-        return Err(StoreError::corrupt(object, "the server's signature on it does not hold: it was changed or damaged"));
+        return Err(StoreError::corrupt(
+            object,
+            "the server's signature on it does not hold: it was changed or damaged",
+        ));
     }
     Ok(header)
 }

@@ -17,15 +17,17 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
 };
 
-use resurgam_model::{PointId, SourceId, Timestamp, point::{PointKind, PointState}};
+use resurgam_model::{
+    PointId, SourceId, Timestamp,
+    point::{PointKind, PointState},
+};
 
 pub use chunker::Chunker;
 pub use lane::Lane;
 
 use crate::{
     backend::Hold,
-    collect,
-    document,
+    collect, document,
     entry::{BlobId, Content, Extent},
     error::StoreError,
     index::{Index, Segment},
@@ -205,7 +207,12 @@ impl Session {
     }
 
     /// Makes the point, and with it all that it refers to, durable. When this returns, a power cut takes nothing away.
-    pub fn commit(self, tree: &TreeRoot, new: &NewPoint<'_>, signing: &SigningKey) -> Result<(PointText, String), StoreError> {
+    pub fn commit(
+        self,
+        tree: &TreeRoot,
+        new: &NewPoint<'_>,
+        signing: &SigningKey,
+    ) -> Result<(PointText, String), StoreError> {
         let shared = Arc::clone(&self.shared);
         let volume = Arc::clone(&shared.volume);
         let added = self.finish()?;

@@ -8,7 +8,7 @@ fn path(text: &str) -> BytePath {
 
 #[test]
 fn a_directory_stands_before_all_that_lies_below_it_and_that_together() {
-    let mut paths = vec![path("a.b"), path("a/b"), path("a"), path("a-b"), path(""), path("a/b/c"), path("b")];
+    let mut paths = [path("a.b"), path("a/b"), path("a"), path("a-b"), path(""), path("a/b/c"), path("b")];
     paths.sort();
     let shown: Vec<String> = paths.iter().map(ToString::to_string).collect();
     assert_eq!(shown, [".", "a", "a/b", "a/b/c", "a-b", "a.b", "b"]);

@@ -21,12 +21,13 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
-use crossbeam_channel::{Receiver, Sender, bounded, select_biased};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
 use resurgam_model::{
     BytePath,
     bytepath::{compare, escape},
@@ -49,6 +50,10 @@ use crate::error::SourceError;
 const JOB_NODES: usize = 128;
 /// Bytes of content after which no more entries go to the same worker at once.
 const JOB_BYTES: u64 = 2 * 1024 * 1024;
+/// Jobs that wait for one worker.
+const JOBS_WAITING: usize = 2;
+/// How long a job waits for the worker that is in the same directory.
+const PATIENCE: Duration = Duration::from_millis(20);
 /// Directories on the way down that are kept open, besides the target.
 const KEEP_OPEN: usize = 64;
 /// Directory handles that all jobs together may hold.
@@ -114,6 +119,9 @@ struct Context<'a> {
     report: Report,
     links: Links,
     names_made: AtomicU64,
+    /// Whether the target's file system makes files without names, as far as is known.
+    can_be_unnamed: AtomicBool,
+    process: i32,
     /// The target as it was given, every byte shown.
     target: String,
 }
@@ -131,7 +139,7 @@ impl Context<'_> {
     /// A name that nobody else uses.
     fn private_name(&self) -> Vec<u8> {
         let number = self.names_made.fetch_add(1, Ordering::Relaxed);
-        format!(".resurgam-{}-{number}", rustix::process::getpid().as_raw_nonzero()).into_bytes()
+        format!(".resurgam-{}-{number}", self.process).into_bytes()
     }
 
     /// The full path of what has `path` in the point, every byte shown.
@@ -176,17 +184,20 @@ pub fn restore(
         report: Report::default(),
         links: Links::default(),
         names_made: AtomicU64::new(0),
+        can_be_unnamed: AtomicBool::new(true),
+        process: rustix::process::getpid().as_raw_nonzero().get(),
         target: escape(what.target.as_os_str().as_encoded_bytes()),
     };
     thread::scope(|scope| {
-        let (jobs, offered) = bounded(threads);
+        let mut queues = Vec::with_capacity(threads);
         let pieces = Pieces::new(threads);
         for _ in 0..threads {
-            let (context, offered, pieces) = (&context, offered.clone(), pieces.clone());
+            let (jobs, offered) = bounded(JOBS_WAITING);
+            let (context, pieces) = (&context, pieces.clone());
+            queues.push(jobs);
             scope.spawn(move || work(Maker { context, pieces }, &offered));
         }
-        drop(offered);
-        let handles = (JOB_HANDLES / (2 * threads + 2)).clamp(1, JOB_NODES);
+        let handles = (JOB_HANDLES / ((JOBS_WAITING + 1) * threads + 1)).clamp(1, JOB_NODES);
         let stream = Stream {
             context: &context,
             root,
@@ -195,7 +206,7 @@ pub fn restore(
             stack: Vec::new(),
             job: Job::default(),
             job_handles: handles,
-            jobs,
+            queues: Queues { queues, last: 0, folder: None },
             waiting: Vec::new(),
             last: BytePath::root(),
             lost: None,
@@ -263,6 +274,36 @@ fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
     }
 }
 
+/// The workers' queues.
+///
+/// Two threads that make files in one directory mostly wait for each other, and spend processor time on it. So the small
+/// files of one directory go to one worker, unless that has been busy for long.
+struct Queues<'a> {
+    queues: Vec<Sender<Job<'a>>>,
+    /// Who got the last job.
+    last: usize,
+    /// The directory in which that ended, by address; never looked into.
+    folder: Option<*const Folder<'a>>,
+}
+
+impl<'a> Queues<'a> {
+    /// Returns whether somebody took the job.
+    fn give(&mut self, mut job: Job<'a>) -> bool {
+        let begins_in = job.nodes.first().map(|node| Arc::as_ptr(&node.folder));
+        let small = job.bytes < JOB_BYTES;
+        if small && begins_in.is_some() && begins_in == self.folder {
+            match self.queues[self.last].send_timeout(job, PATIENCE) {
+                Ok(()) => return true,
+                Err(SendTimeoutError::Timeout(back) | SendTimeoutError::Disconnected(back)) => job = back,
+            }
+        }
+        let least = (0..self.queues.len()).min_by_key(|&index| self.queues[index].len());
+        self.last = least.unwrap_or(0);
+        self.folder = job.nodes.last().map(|node| Arc::as_ptr(&node.folder));
+        self.queues[self.last].send(job).is_ok()
+    }
+}
+
 /// A directory of the point on the way down.
 struct Level<'a> {
     path: BytePath,
@@ -281,7 +322,7 @@ struct Stream<'a, 'w> {
     stack: Vec<Level<'a>>,
     job: Job<'a>,
     job_handles: usize,
-    jobs: Sender<Job<'a>>,
+    queues: Queues<'a>,
     /// Further names of inodes whose first name is being made.
     waiting: Vec<Node<'a>>,
     /// The last entry read.
@@ -412,7 +453,7 @@ impl<'a> Stream<'a, '_> {
         self.context.meter.entries.add(1);
         let path = entry.path.clone();
         let level = match Folder::make(self.context, parent, entry) {
-            Made::Folder(folder) => Level { path, folder: Some(Arc::new(folder)), skipped: false },
+            Made::Folder(folder) => Level { path, folder: Some(folder), skipped: false },
             Made::Skipped => Level { path, folder: None, skipped: true },
             Made::Failed => Level { path, folder: None, skipped: false },
         };
@@ -429,7 +470,7 @@ impl<'a> Stream<'a, '_> {
     fn unknown_directory(&mut self, parent: Arc<Folder<'a>>, path: BytePath) {
         self.context.report.unproved(&path, "the entry of this directory could not be read: it has no attributes");
         let folder = match Folder::make_plain(self.context, parent, path.clone()) {
-            Made::Folder(folder) => Some(Arc::new(folder)),
+            Made::Folder(folder) => Some(folder),
             Made::Skipped | Made::Failed => None,
         };
         self.stack.push(Level { path, folder, skipped: false });
@@ -479,7 +520,7 @@ impl<'a> Stream<'a, '_> {
 
     fn give(&mut self) {
         let job = std::mem::take(&mut self.job);
-        if !job.nodes.is_empty() && self.jobs.send(job).is_err() {
+        if !job.nodes.is_empty() && !self.queues.give(job) {
             let what = "every thread that makes files has ended";
             self.context.report.abort(StoreError::Internal(what.to_owned()).into());
         }

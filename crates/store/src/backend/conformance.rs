@@ -67,7 +67,10 @@ fn exact_ranges(backend: &dyn Backend) -> Result<(), String> {
     backend.read_at("range", 3, &mut bytes).map_err(text)?;
     ensure(&bytes == b"3456", "a range holds other bytes")?;
     ensure(backend.read_at("range", 8, &mut bytes).is_err(), "a range beyond the end was answered")?;
-    ensure(backend.read_at("nothing", 0, &mut bytes).is_err_and(|error| error.kind == Fault::NotFound), "nothing was read")
+    ensure(
+        backend.read_at("nothing", 0, &mut bytes).is_err_and(|error| error.kind == Fault::NotFound),
+        "nothing was read",
+    )
 }
 
 fn listings(backend: &dyn Backend) -> Result<(), String> {

@@ -16,6 +16,7 @@ use std::{
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags};
 
 use super::Hold;
+use crate::keys;
 
 /// How a finished file takes its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,9 +199,8 @@ impl Disk for LocalDisk {
 const PRIVATE_PREFIX: &str = ".unfinished-";
 
 fn private_name() -> io::Result<String> {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).map_err(|error| io::Error::other(error.to_string()))?;
-    Ok(format!("{PRIVATE_PREFIX}{:016x}", u64::from_le_bytes(random)))
+    let random: [u8; 8] = keys::random().map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(format!("{PRIVATE_PREFIX}{}", keys::hex(&random)))
 }
 
 struct Unnamed {

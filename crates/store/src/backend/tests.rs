@@ -1,6 +1,12 @@
 use std::sync::Arc;
 
-use super::{Backend, conformance, directory::Directory, faulty::{Faulty, Plan}, memory::Memory, simulated::SimulatedDisk};
+use super::{
+    Backend, conformance,
+    directory::Directory,
+    faulty::{Faulty, Plan},
+    memory::Memory,
+    simulated::SimulatedDisk,
+};
 
 #[test]
 fn every_backend_keeps_the_promises() {

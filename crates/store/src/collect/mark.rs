@@ -1,6 +1,9 @@
 //! Marking: every blob that a point needs, page by unique page, a bit a blob.
 
-use std::{collections::{HashMap, HashSet}, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::PointName;
 use crate::{

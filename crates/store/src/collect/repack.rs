@@ -1,6 +1,9 @@
 //! Moving the live blobs of packs into new ones, by a writer like any other.
 
-use std::{collections::{BTreeMap, HashSet}, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use super::Marks;
 use crate::{
@@ -13,7 +16,12 @@ use crate::{
 };
 
 /// Copies what is live in `packs` into new packs, durably and indexed. Returns the bytes moved.
-pub(super) fn repack(volume: &Arc<Volume>, marks: &Marks, packs: &[PackId], cancel: &Cancel) -> Result<u64, StoreError> {
+pub(super) fn repack(
+    volume: &Arc<Volume>,
+    marks: &Marks,
+    packs: &[PackId],
+    cancel: &Cancel,
+) -> Result<u64, StoreError> {
     let wanted: HashSet<PackId> = packs.iter().copied().collect();
     let session = Session::begin(volume)?;
     let mut lanes = [session.lane()?, session.meta_lane()?];

@@ -7,7 +7,13 @@ use resurgam_model::PointId;
 use super::{Collect, collect};
 use crate::{
     Cancel,
-    backend::{Backend, directory::Directory, faulty::{Faulty, Plan}, memory::Memory, simulated::SimulatedDisk},
+    backend::{
+        Backend,
+        directory::Directory,
+        faulty::{Faulty, Plan},
+        memory::Memory,
+        simulated::SimulatedDisk,
+    },
     tests::{files, new_volume, open_volume, place, point, restore, try_point},
 };
 
@@ -87,18 +93,23 @@ fn a_fault_of_any_call_fails_the_job_or_harms_nothing() {
             point(&volume, 2, &files(10, 20));
             let plan = Plan::once(call, kind);
             let faulty: Arc<dyn Backend> = Arc::new(Faulty::new(Arc::clone(&memory), Arc::clone(&plan)));
-            let faulted = crate::Volume::open(faulty, &crate::keys::Unlock::default()).map(Arc::new).and_then(|volume| {
-                try_point(&volume, 3, &files(15, 20))?;
-                volume.delete_point(&place(), PointId::from_random([1; 16]))?;
-                collect(&volume, &Collect::default(), &Cancel::default())
-            });
+            let faulted =
+                crate::Volume::open(faulty, &crate::keys::Unlock::default()).map(Arc::new).and_then(|volume| {
+                    try_point(&volume, 3, &files(15, 20))?;
+                    volume.delete_point(&place(), PointId::from_random([1; 16]))?;
+                    collect(&volume, &Collect::default(), &Cancel::default())
+                });
             let volume = open_volume(Arc::clone(&memory));
             assert_eq!(restore(&volume, 2).unwrap(), files(10, 20), "{kind:?} at call {call}");
             if faulted.is_ok() {
                 assert_eq!(restore(&volume, 3).unwrap(), files(15, 20), "{kind:?} at call {call}");
             }
             collect(&volume, &Collect::default(), &Cancel::default()).unwrap();
-            assert_eq!(restore(&volume, 2).unwrap(), files(10, 20), "{kind:?} at call {call}, after the next collection");
+            assert_eq!(
+                restore(&volume, 2).unwrap(),
+                files(10, 20),
+                "{kind:?} at call {call}, after the next collection"
+            );
             if plan.calls() <= call {
                 break;
             }

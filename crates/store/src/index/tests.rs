@@ -24,8 +24,9 @@ fn the_index_agrees_with_a_plain_map() {
             let mut frames = Vec::new();
             let mut offset = 64;
             for _ in 0..u.int_in_range(1..=3)? {
-                let blobs: Vec<(BlobId, u32)> =
-                    (0..u.int_in_range(1..=8)?).map(|_| Ok((blob(u.arbitrary()?), u.int_in_range(0..=50)?))).collect::<Result<_, _>>()?;
+                let blobs: Vec<(BlobId, u32)> = (0..u.int_in_range(1..=8)?)
+                    .map(|_| Ok((blob(u.arbitrary()?), u.int_in_range(0..=50)?)))
+                    .collect::<Result<_, _>>()?;
                 for (name, _) in &blobs {
                     model.entry(*name).or_default().insert(id);
                 }

@@ -69,7 +69,12 @@ impl PackBuilder {
     }
 
     /// Appends a sealed frame.
-    pub(crate) fn push(&mut self, frame: &[u8], plain_length: u32, blobs: Vec<(BlobId, u32)>) -> Result<(), StoreError> {
+    pub(crate) fn push(
+        &mut self,
+        frame: &[u8],
+        plain_length: u32,
+        blobs: Vec<(BlobId, u32)>,
+    ) -> Result<(), StoreError> {
         let too_long = |_| StoreError::Internal("a pack longer than its limit".to_owned());
         let offset = u32::try_from(self.length).map_err(too_long)?;
         let length = u32::try_from(frame.len()).map_err(too_long)?;

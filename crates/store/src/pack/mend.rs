@@ -24,9 +24,12 @@ pub(crate) fn parity(group: &[u8]) -> Result<Vec<u8>, StoreError> {
     Ok(parity)
 }
 
+/// A page that was missing, by its number in the group, and its bytes.
+pub(crate) type Restored = (usize, Vec<u8>);
+
 /// Puts the missing pages of a group right. `None` in `data` and `parity` are pages that are damaged.
 /// Returns the pages that were missing, by number; `None` where too many are.
-pub(crate) fn mend(data: &[Option<&[u8]>], parity: &[Option<&[u8]>]) -> Result<Option<Vec<(usize, Vec<u8>)>>, StoreError> {
+pub(crate) fn mend(data: &[Option<&[u8]>], parity: &[Option<&[u8]>]) -> Result<Option<Vec<Restored>>, StoreError> {
     let lost = data.iter().filter(|page| page.is_none()).count();
     if lost == 0 {
         return Ok(Some(Vec::new()));

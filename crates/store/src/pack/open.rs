@@ -38,15 +38,17 @@ impl<'a> OpenPack<'a> {
         pack: PackId,
     ) -> Result<Self, StoreError> {
         let length = backend.length(&object)?;
-        let layout = Layout::of_length(length)
-            .ok_or_else(|| StoreError::corrupt(&object, format!("no pack is {length} bytes long: it was cut off or grew")))?;
+        let layout = Layout::of_length(length).ok_or_else(|| {
+            StoreError::corrupt(&object, format!("no pack is {length} bytes long: it was cut off or grew"))
+        })?;
         // The second first: it is where an interrupted copy would be short.
         for at in layout.trailers().into_iter().rev() {
             let mut bytes = vec![0; layout.trailer_pages * PAGE];
             backend.read_at(&object, at, &mut bytes)?;
             if let Some(trailer) = Trailer::parse(&bytes, &layout) {
                 if trailer.volume != volume || trailer.pack != pack {
-                    let what = format!("it is pack {} of volume {}, in the place of another", trailer.pack, trailer.volume);
+                    let what =
+                        format!("it is pack {} of volume {}, in the place of another", trailer.pack, trailer.volume);
                     return Err(StoreError::corrupt(&object, what));
                 }
                 return Ok(Self { backend, object, layout, trailer });
@@ -99,8 +101,13 @@ impl<'a> OpenPack<'a> {
                 data[at..at + PAGE].copy_from_slice(&page);
             }
             let wanted = start.max(first)..end.min(last);
-            if let Some(lost) = check.lost.iter().find(|&&page| page * PAGE < wanted.end && wanted.start < (page + 1) * PAGE) {
-                return Err(StoreError::corrupt(&self.object, format!("page {lost} is damaged beyond what parity mends")));
+            if let Some(lost) =
+                check.lost.iter().find(|&&page| page * PAGE < wanted.end && wanted.start < (page + 1) * PAGE)
+            {
+                return Err(StoreError::corrupt(
+                    &self.object,
+                    format!("page {lost} is damaged beyond what parity mends"),
+                ));
             }
             out.extend_from_slice(&data[wanted.start - first..wanted.end - first]);
         }
@@ -178,8 +185,10 @@ impl<'a> OpenPack<'a> {
         if lost.is_empty() {
             return Ok(());
         }
-        let data: Vec<_> = data.chunks_exact(PAGE).zip(&data_sound).map(|(page, sound)| sound.then_some(page)).collect();
-        let parity: Vec<_> = parity.chunks_exact(PAGE).zip(&parity_sound).map(|(page, sound)| sound.then_some(page)).collect();
+        let data: Vec<_> =
+            data.chunks_exact(PAGE).zip(&data_sound).map(|(page, sound)| sound.then_some(page)).collect();
+        let parity: Vec<_> =
+            parity.chunks_exact(PAGE).zip(&parity_sound).map(|(page, sound)| sound.then_some(page)).collect();
         match mend::mend(&data, &parity)? {
             Some(pages) => {
                 for (number, page) in pages {

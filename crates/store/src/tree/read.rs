@@ -67,9 +67,10 @@ impl<'a> TreeReader<'a> {
             StoreError::Corrupt { what, .. } => {
                 StoreError::corrupt(format!("the page of entries from {first} on"), what)
             }
-            StoreError::MissingBlob(id) => {
-                StoreError::corrupt(format!("the page of entries from {first} on"), format!("blob {id} is in no pack that can be read"))
-            }
+            StoreError::MissingBlob(id) => StoreError::corrupt(
+                format!("the page of entries from {first} on"),
+                format!("blob {id} is in no pack that can be read"),
+            ),
             other => other,
         };
         match self.reader.page(&page).map_err(lost)? {
@@ -122,5 +123,6 @@ impl Iterator for TreeReader<'_> {
 }
 
 pub(crate) fn parse_page(id: &BlobId, bytes: &[u8]) -> Result<Page, StoreError> {
-    parse(bytes).ok_or_else(|| StoreError::corrupt(format!("page {id}"), "it is no page of entries that this version can read"))
+    parse(bytes)
+        .ok_or_else(|| StoreError::corrupt(format!("page {id}"), "it is no page of entries that this version can read"))
 }

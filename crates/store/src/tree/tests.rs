@@ -67,10 +67,12 @@ fn a_changed_entry_costs_its_page_and_those_above() {
     let volume = new_volume(Arc::new(Memory::default()));
     let mut entries = many(20_000);
     stored(&volume, &entries);
-    let before = Reader::new(&volume).unwrap().index().segments().iter().map(|segment| segment.blobs.len()).sum::<usize>();
+    let before =
+        Reader::new(&volume).unwrap().index().segments().iter().map(|segment| segment.blobs.len()).sum::<usize>();
     entries[10_000].mode = 0o600;
     stored(&volume, &entries);
-    let after = Reader::new(&volume).unwrap().index().segments().iter().map(|segment| segment.blobs.len()).sum::<usize>();
+    let after =
+        Reader::new(&volume).unwrap().index().segments().iter().map(|segment| segment.blobs.len()).sum::<usize>();
     assert!(after - before <= 3, "{}", after - before);
 }
 
@@ -98,7 +100,9 @@ fn long_lists_of_extents_come_back_in_order_and_change_in_one_place() {
     let content = tree.content(extents.clone()).unwrap();
     extents.insert(2500, Extent::Hole { length: 1 });
     let changed = tree.content(extents.clone()).unwrap();
-    let (Content::Listed { lists: old, .. }, Content::Listed { lists: new, .. }) = (&content, &changed) else { panic!("not listed") };
+    let (Content::Listed { lists: old, .. }, Content::Listed { lists: new, .. }) = (&content, &changed) else {
+        panic!("not listed")
+    };
     let shared = new.iter().filter(|list| old.contains(list)).count();
     assert!(shared + 3 >= new.len(), "{shared} of {}", new.len());
     tree.push(&file("f", extents.iter().map(Extent::length).sum(), changed)).unwrap();
@@ -108,6 +112,11 @@ fn long_lists_of_extents_come_back_in_order_and_change_in_one_place() {
     let entry = TreeReader::new(&reader, &root).next().unwrap().unwrap();
     let Kind::File { content, .. } = entry.kind else { panic!("not a file") };
     let mut found = Vec::new();
-    reader.extents(&content, &mut |extent| { found.push(extent); Ok(()) }).unwrap();
+    reader
+        .extents(&content, &mut |extent| {
+            found.push(extent);
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(found, extents);
 }

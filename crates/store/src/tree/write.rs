@@ -76,9 +76,7 @@ impl<'a> TreeWriter<'a> {
         }
         self.leaf.push(entry);
         let length = self.leaf.len();
-        if length >= TREE_PAGE_TARGET_MAX
-            || (length >= TREE_PAGE_MIN && cut_behind(&entry.path, 0, ENTRIES_A_PAGE))
-        {
+        if length >= TREE_PAGE_TARGET_MAX || (length >= TREE_PAGE_MIN && cut_behind(&entry.path, 0, ENTRIES_A_PAGE)) {
             self.close_leaf()?;
         }
         self.last = Some(entry.path.clone());
@@ -146,4 +144,3 @@ impl<'a> TreeWriter<'a> {
         self.add_child(number + 1, child)
     }
 }
-

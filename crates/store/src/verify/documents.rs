@@ -17,13 +17,22 @@ pub(super) fn verify(volume: &Volume, how: &Verify<'_>, verified: &mut Verified)
     let read = |name: &str| -> Result<Vec<u8>, StoreError> {
         let bytes = backend::read_whole(backend, name, DOCUMENT_MAX as u64)?;
         let header = parse_header(name, &bytes).map_err(as_damage)?;
-        if header == *volume.about() { Ok(bytes) } else { Err(StoreError::corrupt(name, "it is that of another volume")) }
+        if header == *volume.about() {
+            Ok(bytes)
+        } else {
+            Err(StoreError::corrupt(name, "it is that of another volume"))
+        }
     };
     both(VOLUME_TOML, how, verified, &mut |name| read(name), &mut |name, bytes| Ok(backend.replace(name, bytes)?))?;
 
     let mut names = BTreeSet::new();
     for prefix in [REPLICAS.to_owned(), format!("{MIRROR}{REPLICAS}")] {
-        names.extend(backend.list(&prefix)?.into_iter().map(|listed| listed.name.strip_prefix(MIRROR).unwrap_or(&listed.name).to_owned()));
+        names.extend(
+            backend
+                .list(&prefix)?
+                .into_iter()
+                .map(|listed| listed.name.strip_prefix(MIRROR).unwrap_or(&listed.name).to_owned()),
+        );
     }
     let known: HashMap<String, &super::KnownPoint> =
         how.known.iter().map(|known| (known.place.point(known.point), known)).collect();
@@ -31,7 +40,12 @@ pub(super) fn verify(volume: &Volume, how: &Verify<'_>, verified: &mut Verified)
     // when all others have been seen.
     let (mut complete, mut single) = (Vec::new(), Vec::new());
     for name in &names {
-        let there = |name: &str| backend.length(name).map(|_| true).or_else(|error| if error.kind == Fault::NotFound { Ok(false) } else { Err(error) });
+        let there = |name: &str| {
+            backend
+                .length(name)
+                .map(|_| true)
+                .or_else(|error| if error.kind == Fault::NotFound { Ok(false) } else { Err(error) })
+        };
         if there(name)? && there(&format!("{MIRROR}{name}"))? { complete.push(name) } else { single.push(name) }
     }
     let second_look = complete.len();
@@ -84,17 +98,23 @@ fn mend_from_catalog(
     Ok(())
 }
 
+/// Reads an object and proves it; the bytes that its other copy should have.
+type Check<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>, StoreError>;
+/// Stores an object.
+type Write<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<(), StoreError>;
+
 /// Checks an object and its second copy, and mends one from the other. `false`: neither is sound.
 fn both(
     name: &str,
     how: &Verify<'_>,
     verified: &mut Verified,
-    check: &mut dyn FnMut(&str) -> Result<Vec<u8>, StoreError>,
-    write: &mut dyn FnMut(&str, &[u8]) -> Result<(), StoreError>,
+    check: Check<'_>,
+    write: Write<'_>,
 ) -> Result<bool, StoreError> {
     let second = format!("{MIRROR}{name}");
     let mut results = [check(name), check(&second)];
-    if let Some(unreachable) = results.iter_mut().find(|result| result.as_ref().is_err_and(|error| !error.is_damage())) {
+    if let Some(unreachable) = results.iter_mut().find(|result| result.as_ref().is_err_and(|error| !error.is_damage()))
+    {
         std::mem::replace(unreachable, Ok(Vec::new()))?;
     }
     match (&results[0], &results[1]) {

@@ -14,7 +14,11 @@ use crate::{
     limits::PAGE,
     load,
     meter::{Cancel, Meter},
-    pack::{MIRROR, PACKS, PackId, PackKind, PackedFrame, open::{OpenPack, open_payload}, parse_frame_payload},
+    pack::{
+        MIRROR, PACKS, PackId, PackKind, PackedFrame,
+        open::{OpenPack, open_payload},
+        parse_frame_payload,
+    },
     volume::Volume,
     writer::Session,
 };
@@ -49,7 +53,8 @@ pub(super) fn verify(
 ) -> Result<Lost, StoreError> {
     let loaded = load_index(volume, how, verified)?;
     let mut lost = Lost { index: loaded.index, damaged: HashSet::new() };
-    let mut wanted: BTreeMap<PackId, Option<IndexedPack>> = lost.index.packs().map(|pack| (pack.id, Some(pack))).collect();
+    let mut wanted: BTreeMap<PackId, Option<IndexedPack>> =
+        lost.index.packs().map(|pack| (pack.id, Some(pack))).collect();
     // Second copies tell of metadata packs that are gone without a trace in the index.
     for listed in volume.backend().list(&format!("{MIRROR}{PACKS}"))? {
         if let Some(id) = listed.name.strip_prefix(MIRROR).and_then(PackId::of_object) {
@@ -62,8 +67,12 @@ pub(super) fn verify(
         }
     }
     let present = load::packs_present(volume.backend())?;
-    let second: HashMap<String, u64> =
-        volume.backend().list(&format!("{MIRROR}{PACKS}"))?.into_iter().map(|listed| (listed.name, listed.length)).collect();
+    let second: HashMap<String, u64> = volume
+        .backend()
+        .list(&format!("{MIRROR}{PACKS}"))?
+        .into_iter()
+        .map(|listed| (listed.name, listed.length))
+        .collect();
     let condemned = crate::collect::condemned(volume)?;
     let jobs: Vec<Job> = wanted
         .into_iter()
@@ -100,7 +109,9 @@ pub(super) fn verify(
             })
             .collect();
         workers.into_iter().try_for_each(|worker| {
-            worker.join().unwrap_or_else(|_| Err(StoreError::Internal("a thread that verifies packs has died".to_owned())))
+            worker
+                .join()
+                .unwrap_or_else(|_| Err(StoreError::Internal("a thread that verifies packs has died".to_owned())))
         })
     })?;
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -187,7 +198,15 @@ fn look(
         Err(error) => return Err(error),
     };
     let mut look = Look::default();
-    let mut walk = FrameWalk { volume, sealer, kind: pack.kind(), frames: frames.into_iter().peekable(), base: 0, bytes: Vec::new(), found: Vec::new() };
+    let mut walk = FrameWalk {
+        volume,
+        sealer,
+        kind: pack.kind(),
+        frames: frames.into_iter().peekable(),
+        base: 0,
+        bytes: Vec::new(),
+        found: Vec::new(),
+    };
     let check = match pack.check_pages(&mut |group| {
         meter.read.add(group.len() as u64);
         walk.group(group);
@@ -201,7 +220,11 @@ fn look(
     let bad_frames = walk.found.iter().filter(|(_, sound)| sound.iter().any(|sound| !sound)).count();
     look.frames = walk.found;
     if let Some(first) = check.damaged.first() {
-        let lost = if check.lost.is_empty() { "parity makes up for all of them".to_owned() } else { format!("{} of them beyond parity", check.lost.len()) };
+        let lost = if check.lost.is_empty() {
+            "parity makes up for all of them".to_owned()
+        } else {
+            format!("{} of them beyond parity", check.lost.len())
+        };
         look.faults.push(format!("{} of its pages are damaged, page {first} the first; {lost}", check.damaged.len()));
     }
     if bad_frames > 0 && check.lost.is_empty() {
@@ -228,7 +251,9 @@ impl<I: Iterator<Item = PackedFrame>> FrameWalk<'_, '_, I> {
     fn group(&mut self, group: &[u8]) {
         self.bytes.extend_from_slice(group);
         let mut used = 0;
-        while let Some(frame) = self.frames.next_if(|frame| frame.offset as usize + frame.length as usize <= self.base + self.bytes.len()) {
+        while let Some(frame) =
+            self.frames.next_if(|frame| frame.offset as usize + frame.length as usize <= self.base + self.bytes.len())
+        {
             let start = frame.offset as usize - self.base;
             used = start + frame.length as usize;
             let sound = self.prove(&frame, start, used);
@@ -254,7 +279,7 @@ impl<I: Iterator<Item = PackedFrame>> FrameWalk<'_, '_, I> {
 
     /// Frames that the pack's index has and its pages do not.
     fn end(&mut self) {
-        while let Some(frame) = self.frames.next() {
+        for frame in self.frames.by_ref() {
             let sound = vec![false; frame.blobs.len()];
             self.found.push((frame, sound));
         }
@@ -333,7 +358,13 @@ fn copy_pack(volume: &Volume, from: &str, to: &str, id: PackId) -> Result<bool, 
 }
 
 /// Moves what is sound in a pack to a new one, and the pack out of the way.
-fn take_apart(volume: &Arc<Volume>, id: PackId, kind: PackKind, look: &Look, lost: &mut Lost) -> Result<(), StoreError> {
+fn take_apart(
+    volume: &Arc<Volume>,
+    id: PackId,
+    kind: PackKind,
+    look: &Look,
+    lost: &mut Lost,
+) -> Result<(), StoreError> {
     let session = Session::begin(volume)?;
     let mut lane = match kind {
         PackKind::Data => session.lane()?,
@@ -343,7 +374,8 @@ fn take_apart(volume: &Arc<Volume>, id: PackId, kind: PackKind, look: &Look, los
         let pack = OpenPack::open(volume.backend(), id.object(), volume.id(), id)?;
         let mut sealer = volume.sealer()?;
         for (frame, sound) in look.frames.iter().filter(|(_, sound)| sound.contains(&true)) {
-            let payload = open_payload(&mut sealer, &pack.mended(frame.offset, frame.length)?, kind).unwrap_or_default();
+            let payload =
+                open_payload(&mut sealer, &pack.mended(frame.offset, frame.length)?, kind).unwrap_or_default();
             let ranges = parse_frame_payload(&payload).unwrap_or_default();
             for (((blob, _), sound), (start, end)) in frame.blobs.iter().zip(sound).zip(ranges) {
                 if *sound {
@@ -391,4 +423,3 @@ impl Lost {
         self.index.copies(id).any(|copy| !self.damaged.contains(&(copy.pack.id, *id)))
     }
 }
-

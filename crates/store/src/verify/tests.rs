@@ -11,8 +11,11 @@ use crate::{
 
 fn run(volume: &Arc<Volume>, repair: bool) -> Verified {
     let (place, id) = (place(), PointId::from_random([1; 16]));
-    let known: Vec<KnownPoint> =
-        volume.point_document(&place, id).map(|(_, document)| KnownPoint { place, point: id, document }).into_iter().collect();
+    let known: Vec<KnownPoint> = volume
+        .point_document(&place, id)
+        .map(|(_, document)| KnownPoint { place, point: id, document })
+        .into_iter()
+        .collect();
     check(volume, repair, &known)
 }
 
@@ -53,7 +56,11 @@ fn every_damaged_page_of_every_object_is_found_and_mended() {
             let mut damaged = original.clone();
             let page = at / 4096 * 4096;
             let end = (page + 4096).min(damaged.len());
-            if damaged[page..end].iter().all(|byte| *byte == 0) { damaged[at] ^= 4 } else { damaged[page..end].fill(0) }
+            if damaged[page..end].iter().all(|byte| *byte == 0) {
+                damaged[at] ^= 4
+            } else {
+                damaged[page..end].fill(0)
+            }
             backend.replace(&name, &damaged).unwrap();
             let volume = open_volume(Arc::clone(&backend));
             assert_eq!(restore(&volume, 1).unwrap(), all, "{name} at {at}: a restore mends on the way");

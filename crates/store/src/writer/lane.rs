@@ -57,7 +57,8 @@ impl<'a> Lane<'a> {
         let bytes = self.sealer.seal(self.kind.frame(), &payload)?;
         self.check(&bytes, &blobs)?;
         self.open.clear();
-        let plain_length = u32::try_from(payload.len()).map_err(|_| StoreError::Internal("a frame too long".to_owned()))?;
+        let plain_length =
+            u32::try_from(payload.len()).map_err(|_| StoreError::Internal("a frame too long".to_owned()))?;
         self.queue.send(Framed { kind: self.kind, bytes, plain_length, blobs }).map_err(|_| self.shared.failure())
     }
 

@@ -100,7 +100,11 @@ fn pack(shared: &Shared, frames: &Receiver<Framed>, full: &Sender<PackBuilder>) 
     Ok(())
 }
 
-fn close(shared: &Shared, packs: &Receiver<PackBuilder>, finished: &Mutex<Vec<FinishedPack>>) -> Result<(), StoreError> {
+fn close(
+    shared: &Shared,
+    packs: &Receiver<PackBuilder>,
+    finished: &Mutex<Vec<FinishedPack>>,
+) -> Result<(), StoreError> {
     let mut sealer = shared.volume.sealer()?;
     let mut blobs = 0;
     for pack in packs {

@@ -9,7 +9,7 @@ use std::io;
 use resurgam_model::bytepath::escape;
 use resurgam_store::{Entry, FileTime, Kind, Xattr};
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
+    fd::{AsFd, BorrowedFd},
     fs::{AtFlags, CWD, Gid, IFlags, Mode, Timespec, Timestamps, Uid, XattrFlags},
     io::Errno,
 };
@@ -22,7 +22,7 @@ pub(crate) enum Handle<'a> {
     /// A regular file or directory, open for more than its path.
     Open(BorrowedFd<'a>),
     /// Anything else, opened with `O_PATH`.
-    Named(OwnedFd),
+    Named(BorrowedFd<'a>),
 }
 
 /// What is known of the inode before, so that no system call is made in vain.

@@ -50,7 +50,7 @@ pub(super) struct Folder<'a> {
 
 /// What became of a directory.
 pub(super) enum Made<'a> {
-    Folder(Folder<'a>),
+    Folder(Arc<Folder<'a>>),
     /// Something else has its name and stays.
     Skipped,
     /// It could not be made, and that was said.
@@ -91,7 +91,7 @@ impl<'a> Folder<'a> {
         entry: Option<Entry>,
     ) -> Made<'a> {
         match Self::try_make(context, parent, &path, entry) {
-            Ok(Some(folder)) => Made::Folder(folder),
+            Ok(Some(folder)) => Made::Folder(Arc::new(folder)),
             Ok(None) => {
                 context.report.skipped();
                 Made::Skipped

@@ -1,6 +1,10 @@
-//! Making everything that is not a directory: under a private name first, under its own when it is whole.
+//! Making everything that is not a directory; it gets its name when it is whole.
 
-use std::{ffi::CString, io, sync::Arc};
+use std::{
+    ffi::CString,
+    io,
+    sync::{Arc, atomic::Ordering},
+};
 
 use resurgam_store::{Content, Entry, Kind};
 use rustix::{
@@ -14,7 +18,7 @@ use super::{
     fill::{Fault, Piece, Pieces, fill, help},
     folder::{Folder, fatal},
     links::First,
-    place::{Placed, c_name, place},
+    place::{Finished, Placed, c_name, place},
 };
 use crate::files::{
     attributes::{
@@ -40,10 +44,28 @@ pub(super) struct Maker<'a> {
     pub(super) pieces: Pieces,
 }
 
-/// What was made, still under its private name.
+/// What was made, before it has its name.
 enum Inode {
-    File(Arc<OwnedFd>),
-    Other(OwnedFd),
+    /// A file; `None`: it has no name at all.
+    File(Arc<OwnedFd>, Option<Vec<u8>>),
+    /// Anything else, under a private name.
+    Other(OwnedFd, Vec<u8>),
+}
+
+impl Inode {
+    fn handle(&self) -> Handle<'_> {
+        match self {
+            Self::File(file, _) => Handle::Open(file.as_fd()),
+            Self::Other(file, _) => Handle::Named(file.as_fd()),
+        }
+    }
+
+    fn finished(&self) -> Finished<'_> {
+        match self {
+            Self::File(file, None) => Finished::Unnamed(file),
+            Self::File(_, Some(private)) | Self::Other(_, private) => Finished::Private(private),
+        }
+    }
 }
 
 impl Maker<'_> {
@@ -86,25 +108,23 @@ impl Maker<'_> {
             context.report.skipped();
             return Ok(None);
         }
-        let (private, inode) = match &node.entry.kind {
+        let inode = match &node.entry.kind {
             Kind::File { size, content } => self.make_file(node, &dir, content, *size)?,
             _ => self.make_other(node, &dir)?,
         };
         let mut faults = Vec::new();
         let (owner, before) = (context.owner_of(&node.entry), node.folder.gives);
-        let handle = match inode {
-            Inode::File(ref file) => Handle::Open(file.as_fd()),
-            Inode::Other(fd) => Handle::Named(fd),
-        };
+        let handle = inode.handle();
         apply(&handle, &node.entry, owner, before, SEALING, &mut faults);
-        let placed = match place(&dir, &private, &node.name, context.conflict) {
+        let finished = inode.finished();
+        let placed = match place(&dir, &finished, &node.name, context.conflict, || context.private_name()) {
             Ok(Placed::As(name)) => name,
             Ok(Placed::Skipped) => {
                 context.report.skipped();
                 return Ok(None);
             }
             Err(error) => {
-                remove(&dir, &private);
+                finished.remove(&dir);
                 return Err(error.into());
             }
         };
@@ -127,21 +147,38 @@ impl Maker<'_> {
         dir: &OwnedFd,
         content: &Content,
         size: u64,
-    ) -> Result<(Vec<u8>, Inode), Fault> {
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let mode = Mode::from_raw_mode(0o600);
-        let (private, fd) = self.with_private_name(|name| rustix::fs::openat(dir, name, flags, mode))?;
+    ) -> Result<Inode, Fault> {
+        let (fd, private) = self.empty_file(dir)?;
         let mut faults = Vec::new();
         apply_while_empty(&fd, node.entry.flags, &mut faults);
-        let file = Arc::new(fd);
-        if let Err(fault) = fill(self.context, &self.pieces, &file, content, size) {
-            remove(dir, &private);
+        let inode = Inode::File(Arc::new(fd), private);
+        if let Inode::File(file, _) = &inode
+            && let Err(fault) = fill(self.context, &self.pieces, file, content, size)
+        {
+            inode.finished().remove(dir);
             return Err(fault);
         }
-        Ok((private, Inode::File(file)))
+        Ok(inode)
     }
 
-    fn make_other(&self, node: &Node<'_>, dir: &OwnedFd) -> Result<(Vec<u8>, Inode), Fault> {
+    /// A new file: without a name if the file system can do that, else under a private one.
+    fn empty_file(&self, dir: &OwnedFd) -> io::Result<(OwnedFd, Option<Vec<u8>>)> {
+        let mode = Mode::from_raw_mode(0o600);
+        if self.context.can_be_unnamed.load(Ordering::Relaxed) {
+            match rustix::fs::openat(dir, c".", OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC, mode) {
+                Ok(fd) => return Ok((fd, None)),
+                Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL | Errno::NOSYS) => {
+                    self.context.can_be_unnamed.store(false, Ordering::Relaxed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let (private, fd) = self.with_private_name(|name| rustix::fs::openat(dir, name, flags, mode))?;
+        Ok((fd, Some(private)))
+    }
+
+    fn make_other(&self, node: &Node<'_>, dir: &OwnedFd) -> Result<Inode, Fault> {
         let mode = Mode::from_raw_mode(0o600);
         let (private, kind) = match &node.entry.kind {
             Kind::Symlink { target } => {
@@ -165,10 +202,10 @@ impl Maker<'_> {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(dir, private.as_slice(), flags, Mode::empty()).map_err(io::Error::from);
         match opened.and_then(|fd| Ok((Stat::of(&fd)?, fd))) {
-            Ok((stat, fd)) if stat.kind == kind && stat.links == 1 => Ok((private, Inode::Other(fd))),
+            Ok((stat, fd)) if stat.kind == kind && stat.links == 1 => Ok(Inode::Other(fd, private)),
             Ok(_) => Err(io::Error::other("something else was put under its name meanwhile").into()),
             Err(error) => {
-                remove(dir, &private);
+                Finished::Private(&private).remove(dir);
                 Err(error.into())
             }
         }
@@ -234,13 +271,13 @@ impl Node<'_> {
         rustix::fs::linkat(&from, &first.name, &dir, private.as_slice(), AtFlags::empty())?;
         let linked = Stat::at(&dir, &CString::new(private.as_slice())?).and_then(|stat| {
             if stat.identity() == first.identity {
-                place(&dir, &private, &self.name, context.conflict)
+                place(&dir, &Finished::Private(&private), &self.name, context.conflict, Vec::new)
             } else {
                 Err(io::Error::other("its first name was replaced meanwhile"))
             }
         });
         if linked.is_err() {
-            remove(&dir, &private);
+            Finished::Private(&private).remove(&dir);
         }
         linked
     }
@@ -265,9 +302,4 @@ fn explain(entry: &Entry, error: &io::Error) -> String {
         return "only root may make device nodes".to_owned();
     }
     error.to_string()
-}
-
-/// Removes what is not whole. Should even that fail, it is under a private name, and what was wrong is reported already.
-fn remove(dir: &OwnedFd, private: &[u8]) {
-    let _ = rustix::fs::unlinkat(dir, private, AtFlags::empty());
 }

@@ -1,10 +1,17 @@
 //! Putting what is finished under its name, by the rule for conflicts, in one step.
+//!
+//! A file is made without any name where the file system can do that (`O_TMPFILE`): then a restore that is killed leaves
+//! nothing behind, and giving it its name is all that its directory sees. Everything else has a private name first.
 
-use std::{ffi::CString, io};
+use std::{
+    ffi::CString,
+    io,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use rustix::{
-    fd::AsFd,
-    fs::{AtFlags, RenameFlags},
+    fd::{AsFd, BorrowedFd, OwnedFd},
+    fs::{AtFlags, CWD, RenameFlags},
     io::Errno,
 };
 
@@ -23,32 +30,66 @@ pub(super) enum Placed {
     Skipped,
 }
 
+/// What is finished, as long as it is not under its name.
+pub(super) enum Finished<'a> {
+    /// A file without a name.
+    Unnamed(&'a OwnedFd),
+    /// Anything, under a private name in the same directory.
+    Private(&'a [u8]),
+}
+
 /// A name as system calls want it.
 pub(super) fn c_name(name: &[u8]) -> io::Result<CString> {
     CString::new(name).map_err(|_| io::Error::other("a name holds a NUL byte"))
 }
 
-/// Gives what is called `private` in `dir` the name `name`. With an error, `private` is still there.
-pub(super) fn place(dir: impl AsFd, private: &[u8], name: &[u8], conflict: Conflict) -> io::Result<Placed> {
+/// Gives what is finished the name `name` in `dir`. With an error, what had a private name still has it. `private` makes
+/// a private name, should one be needed.
+pub(super) fn place(
+    dir: impl AsFd,
+    finished: &Finished<'_>,
+    name: &[u8],
+    conflict: Conflict,
+    private: impl FnOnce() -> Vec<u8>,
+) -> io::Result<Placed> {
     let dir = dir.as_fd();
     match conflict {
         Conflict::Overwrite => {
-            replace(dir, private, name)?;
+            overwrite(dir, finished, name, private)?;
             Ok(Placed::As(name.to_vec()))
         }
-        Conflict::Refuse | Conflict::Skip => match rename_beside(dir, private, name) {
+        Conflict::Refuse | Conflict::Skip => match finished.name_beside(dir, name) {
             Ok(()) => Ok(Placed::As(name.to_vec())),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                rustix::fs::unlinkat(dir, private, AtFlags::empty())?;
+                finished.remove(dir);
                 Ok(Placed::Skipped)
             }
             Err(error) => Err(error),
         },
-        Conflict::Copy => Ok(Placed::As(under_free_name(name, |n| rename_beside(dir, private, n))?)),
+        Conflict::Copy => Ok(Placed::As(under_free_name(name, |n| finished.name_beside(dir, n))?)),
     }
 }
 
-fn replace(dir: rustix::fd::BorrowedFd<'_>, private: &[u8], name: &[u8]) -> io::Result<()> {
+fn overwrite(
+    dir: BorrowedFd<'_>,
+    finished: &Finished<'_>,
+    name: &[u8],
+    private: impl FnOnce() -> Vec<u8>,
+) -> io::Result<()> {
+    match finished {
+        Finished::Private(private) => replace(dir, private, name),
+        Finished::Unnamed(_) => match finished.name_beside(dir, name) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let private = private();
+                finished.name_beside(dir, &private)?;
+                replace(dir, &private, name).inspect_err(|_| Finished::Private(&private).remove(dir))
+            }
+            other => other,
+        },
+    }
+}
+
+fn replace(dir: BorrowedFd<'_>, private: &[u8], name: &[u8]) -> io::Result<()> {
     match rustix::fs::renameat(dir, private, dir, name) {
         Err(Errno::ISDIR) => {}
         other => return Ok(other?),
@@ -63,15 +104,41 @@ fn replace(dir: rustix::fd::BorrowedFd<'_>, private: &[u8], name: &[u8]) -> io::
     }
 }
 
-/// Renames without replacing anything.
-fn rename_beside(dir: rustix::fd::BorrowedFd<'_>, private: &[u8], name: &[u8]) -> io::Result<()> {
-    match rustix::fs::renameat_with(dir, private, dir, name, RenameFlags::NOREPLACE) {
-        // File systems that cannot promise it can at least refuse a second link of that name.
-        Err(Errno::INVAL | Errno::NOSYS) => {
-            rustix::fs::linkat(dir, private, dir, name, AtFlags::empty())?;
-            Ok(rustix::fs::unlinkat(dir, private, AtFlags::empty())?)
+/// Whether a handle can be named by itself; older kernels allow that only to those who may read everything.
+static NAMES_HANDLES: AtomicBool = AtomicBool::new(true);
+
+impl Finished<'_> {
+    /// Gives it a name without replacing anything.
+    fn name_beside(&self, dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<()> {
+        match self {
+            Finished::Unnamed(file) => {
+                if NAMES_HANDLES.load(Ordering::Relaxed) {
+                    match rustix::fs::linkat(file, c"", dir, name, AtFlags::EMPTY_PATH) {
+                        Err(Errno::NOENT | Errno::PERM | Errno::INVAL) => NAMES_HANDLES.store(false, Ordering::Relaxed),
+                        other => return Ok(other?),
+                    }
+                }
+                let path = crate::files::attributes::proc_path(file, None);
+                Ok(rustix::fs::linkat(CWD, path.as_c_str(), dir, name, AtFlags::SYMLINK_FOLLOW)?)
+            }
+            Finished::Private(private) => {
+                match rustix::fs::renameat_with(dir, *private, dir, name, RenameFlags::NOREPLACE) {
+                    // File systems that cannot promise it can at least refuse a second link of that name.
+                    Err(Errno::INVAL | Errno::NOSYS) => {
+                        rustix::fs::linkat(dir, *private, dir, name, AtFlags::empty())?;
+                        Ok(rustix::fs::unlinkat(dir, *private, AtFlags::empty())?)
+                    }
+                    other => Ok(other?),
+                }
+            }
         }
-        other => Ok(other?),
+    }
+
+    /// Removes what was not placed. Should even that fail, it is under a private name, and what was wrong is reported.
+    pub(super) fn remove(&self, dir: impl AsFd) {
+        if let Finished::Private(private) = self {
+            let _ = rustix::fs::unlinkat(dir, *private, AtFlags::empty());
+        }
     }
 }
 
@@ -121,9 +188,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let dir = File::open(folder.path()).unwrap();
+        for unnamed in [true, false] {
+            each_rule(&path, &dir, unnamed);
+            fs::remove_dir_all(path("name")).unwrap();
+            fs::remove_file(path("name (recovered 2)")).unwrap();
+        }
+    }
+
+    fn each_rule(path: &dyn Fn(&str) -> std::path::PathBuf, dir: &File, unnamed: bool) {
         let place = |conflict| {
-            fs::write(path("private"), "new").unwrap();
-            super::place(&dir, b"private", b"name", conflict)
+            let spare = || b"spare".to_vec();
+            if unnamed {
+                let flags = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::WRONLY;
+                let fd = rustix::fs::openat(dir, c".", flags, rustix::fs::Mode::from_raw_mode(0o600)).unwrap();
+                rustix::io::write(&fd, b"new").unwrap();
+                super::place(dir, &Finished::Unnamed(&fd), b"name", conflict, spare)
+            } else {
+                fs::write(path("private"), "new").unwrap();
+                super::place(dir, &Finished::Private(b"private"), b"name", conflict, spare)
+            }
         };
         fs::write(path("name"), "old").unwrap();
         assert!(matches!(place(Conflict::Skip).unwrap(), Placed::Skipped));
@@ -140,6 +223,7 @@ mod tests {
         fs::remove_file(path("name")).unwrap();
         fs::create_dir_all(path("name/inside")).unwrap();
         assert!(place(Conflict::Overwrite).is_err());
-        assert!(path("name/inside").exists());
+        assert!(path("name/inside").exists() && !path("spare").exists());
+        let _ = fs::remove_file(path("private"));
     }
 }
