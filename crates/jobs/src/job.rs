@@ -116,7 +116,7 @@ fn first_line(path: &str) -> Option<String> {
 }
 
 /// This process, so that another can tell whether it lives.
-fn this_process() -> Holder {
+pub(crate) fn this_process() -> Holder {
     let pid = std::process::id();
     let host = first_line("/etc/machine-id").or_else(|| first_line("/proc/sys/kernel/hostname"));
     Holder {

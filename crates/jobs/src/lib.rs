@@ -34,3 +34,6 @@ pub use recover::Recover;
 pub use server::{Environment, Server};
 pub use sources::{Protect, Scope, SourceChange};
 pub use verify::Verify;
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,10 @@ use rustix::{
 
 /// Longer than a tick of any kernel's clock (10 ms at 100 Hz), in nanoseconds.
 pub(crate) const TICK: i128 = 20_000_000;
+/// Slept longer than is missing, since the clock may be a tick behind when the sleep ends.
+const SLACK: u32 = 4_000_000;
+/// How often the clock is looked at; a machine under load may be late with its ticks.
+const LOOKS: usize = 10;
 /// The granularity of file systems that keep whole seconds (ext3, vfat), in nanoseconds.
 const WHOLE_SECONDS: i128 = 2_000_000_000;
 
@@ -48,7 +52,7 @@ impl Moment for System {
 /// keeps whole seconds or its clock runs ahead of ours, and the entry must be marked as racy.
 pub(crate) fn settle(moment: &dyn Moment, changed: FileTime) -> bool {
     let needed = if changed.nanos == 0 { WHOLE_SECONDS } else { TICK };
-    for _ in 0..3 {
+    for _ in 0..LOOKS {
         let age = nanos(moment.now()) - nanos(changed);
         if age > needed {
             return true;
@@ -57,7 +61,7 @@ pub(crate) fn settle(moment: &dyn Moment, changed: FileTime) -> bool {
         // than this clock ticks, so `changed` may be ahead of it by a tick.
         let missing = needed - age + 1;
         match u32::try_from(missing) {
-            Ok(wait) if missing <= 2 * TICK => moment.pass(wait),
+            Ok(wait) if missing <= 2 * TICK => moment.pass(wait + SLACK),
             _ => return false,
         }
     }
