@@ -235,7 +235,8 @@ fn a_catalog_that_is_garbage() {
     let (scene, point) = protected();
     let catalog = catalog_of(&scene);
     let whole = fs::read(&catalog).unwrap();
-    let before = AsItWas::now(&scene.pool);
+    // Not the list of writers, from which those that have ended may be taken.
+    let before = ["packs", "mirror", "index", "replicas"].map(|part| AsItWas::now(&scene.pool.join(part)));
     let garbage = Random::new(9).bytes(whole.len());
     let cases: [(&str, Vec<u8>); 4] = [
         ("garbage", garbage.clone()),
@@ -255,7 +256,7 @@ fn a_catalog_that_is_garbage() {
                 assert!(failure.speaks_of(&[catalog.to_str().unwrap()]), "{what}: {failure:?}");
             }
         }
-        before.assert_still();
+        before.iter().for_each(AsItWas::assert_still);
         // Whatever became of the catalog, the volume is enough.
         let to = scene.path("to");
         Program::new(scene.path("no-home")).run(args!["reader", "recover", scene.pool, point, "--to", to]).done();
@@ -324,5 +325,5 @@ fn interrupted_by_the_keyboard_at_any_time() {
     let next = scene.take_point();
     assert_same(&scene.source, &scene.recovered(&next.id));
     scene.recovered(&point);
-    scene.assert_sound();
+    scene.assert_sound_or_mended();
 }

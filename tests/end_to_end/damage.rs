@@ -96,7 +96,7 @@ impl Specimen {
             let relative = path.strip_prefix(copy).unwrap().to_str().unwrap();
             let right = fs::read(to.join(relative)).is_ok_and(|bytes| bytes == fs::read(&path).unwrap());
             let is_named = named.iter().any(|name| Path::new(relative).starts_with(name) || name == ".");
-            assert!(right || is_named, "{inflicted}: {relative} is wrong and not named: {outcome}");
+            assert!(right || is_named, "{inflicted}: {relative} is wrong and not named: {named:?}");
             tally.files_right += u64::from(right);
             tally.files_named += u64::from(is_named);
         }
@@ -126,7 +126,7 @@ fn every_single_damage_is_found_and_never_restored_as_right() {
             continue;
         }
         assert!(found, "{inflicted} was not found: {verify}");
-        assert!(verify.stdout().contains(&inflicted.name()), "{inflicted}: the damaged object is not named: {verify}");
+        assert!(inflicted.is_named_in(verify.stdout()), "{inflicted}: the damaged object is not named: {verify}");
 
         if inflicted.is_within_parity() {
             let repair = specimen.scene.program().run(args!["verify", "--read-data", "--repair"]);

@@ -65,7 +65,7 @@ impl Server {
             assert_same(copy, &to);
             std::fs::remove_dir_all(to).unwrap();
         }
-        self.scene.assert_sound();
+        self.scene.assert_sound_or_mended();
     }
 }
 

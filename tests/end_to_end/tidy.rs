@@ -75,7 +75,8 @@ fn nothing_is_left_for_later() {
     });
     let mut left = Vec::new();
     for path in files(&["rs", "toml", "md"]) {
-        for (number, line) in fs::read_to_string(&path).unwrap().lines().enumerate() {
+        // Golden volumes hold files that are no text.
+        for (number, line) in String::from_utf8_lossy(&fs::read(&path).unwrap()).lines().enumerate() {
             let words = line.split(|c: char| !c.is_ascii_alphanumeric());
             if words.into_iter().any(|word| marks.iter().any(|mark| mark == word)) {
                 left.push(format!("{}:{}: {}", shown(&path), number + 1, line.trim()));

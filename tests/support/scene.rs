@@ -108,6 +108,16 @@ impl Scene {
         let document = outcome.done();
         assert_eq!(document["damage"].as_array().map(Vec::len), Some(0), "{outcome}");
     }
+
+    /// `verify --read-data` after something was interrupted: what the interruption left is put right without being
+    /// asked, so that nothing is left unmended.
+    #[track_caller]
+    pub fn assert_sound_or_mended(&self) {
+        let outcome = self.verify();
+        let document = outcome.done();
+        let unmended = document["damage"].as_array().map(|damage| damage.iter().any(|one| one["mended"] != true));
+        assert_eq!(unmended, Some(false), "{outcome}");
+    }
 }
 
 impl Default for Scene {

@@ -103,8 +103,15 @@ pub(crate) fn read_keyring(home: &Path) -> Result<Option<Keyring>, JobError> {
 /// Makes a new identity and stores it durably.
 pub(crate) fn new_keyring(home: &Path) -> Result<Keyring, JobError> {
     let keyring = Keyring::generate()?;
-    Directory::local(home).replace(KEYRING, keyring.to_text()?.as_bytes())?;
-    Ok(keyring)
+    let mut upload = Directory::local(home).create(KEYRING)?;
+    upload.append(keyring.to_text()?.as_bytes())?;
+    match upload.commit() {
+        // Another first command has made the server at this very moment: it is that one.
+        Err(error) if error.kind == resurgam_store::error::Fault::Exists => {
+            read_keyring(home)?.ok_or_else(|| JobError::from(error))
+        }
+        done => Ok(done.map(|()| keyring)?),
+    }
 }
 
 /// The place of the first volume.

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use resurgam_model::{
+    bytepath::escape,
     point::Point,
     report::{Listed, RecoverReport},
 };
@@ -64,9 +65,16 @@ impl VolumeReader {
             }
         }
         if let Some(wanted) = source {
-            points.retain(|(_, point)| {
-                point.source == wanted.trim_end_matches('/') || point.source_id.to_string().starts_with(wanted)
-            });
+            let plain = wanted.trim_end_matches('/');
+            let shown = escape(plain.as_bytes());
+            let named = |point: &Point| {
+                point.source == plain || point.source == shown || point.source_id.to_string().starts_with(wanted)
+            };
+            if !points.is_empty() && !points.iter().any(|(_, point)| named(point)) {
+                let message = format!("the volume has no points of a source `{wanted}`");
+                return Err(JobError::request("no-source", message, "`resurgam reader points VOLUME` shows the sources"));
+            }
+            points.retain(|(_, point)| named(point));
         }
         points.sort_by_key(|(_, point)| (point.time, point.id));
         Ok((points, unreadable))

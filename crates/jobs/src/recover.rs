@@ -97,6 +97,9 @@ impl Server {
             even_unwritten: true,
         };
         self.run(about, cancel, || {
+            if let Some(to) = &what.to {
+                self.refuse_own("recover into", to, None)?;
+            }
             let open = self.open_point(&point.id.to_string(), None)?;
             let root = source.map(|source| source.root).unwrap_or_default();
             let report = recover_point(&open, &root, what, meter, cancel)?;

@@ -85,7 +85,12 @@ impl Server {
         // Every path is looked at before anything is written.
         let roots = what.paths.iter().map(|path| root_of(path)).collect::<Result<Vec<_>, _>>()?;
         for root in &roots {
-            self.refuse_own(root, what.pool.as_deref())?;
+            self.refuse_own("protect", root, what.pool.as_deref())?;
+        }
+        check_selection(&what.selection)?;
+        if let Some(name) = &what.group {
+            resurgam_model::policy::check_group_name(name)
+                .map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
         }
         let known = self.catalog.sources()?;
         let volume = self.volume_for(what.pool.as_deref())?;
@@ -96,7 +101,7 @@ impl Server {
                 continue;
             }
             let source = match known.iter().find(|source| source.root == root) {
-                Some(source) => source.clone(),
+                Some(source) => self.as_asked(source.clone(), what)?,
                 None => self.new_source(root, what)?,
             };
             self.replica_in(&source, &volume)?;
@@ -113,8 +118,12 @@ impl Server {
         Ok(sources)
     }
 
-    /// The pool and the home cannot protect themselves as files.
-    fn refuse_own(&self, root: &Path, pool: Option<&Path>) -> Result<(), JobError> {
+    /// The pool and the home cannot protect themselves as files, nor be recovered into.
+    pub(crate) fn refuse_own(&self, attempt: &str, path: &Path, pool: Option<&Path>) -> Result<(), JobError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        let root =
+            path.ancestors().find_map(|known| Some((known.canonicalize().ok()?, path.strip_prefix(known).ok()?)));
+        let root = root.map_or_else(|| path.clone(), |(known, rest)| known.join(rest));
         let mut own: Vec<(PathBuf, &str)> = vec![(self.home.clone(), "the home of this server")];
         own.extend(
             self.catalog
@@ -129,10 +138,41 @@ impl Server {
             None => Ok(()),
             Some((place, what)) => Err(JobError::request(
                 "own-path",
-                format!("cannot protect {}: it lies in {}, {what}", root.display(), place.display()),
-                "protect another directory; what lies in the pool is not protected by copying it into the pool",
+                format!("cannot {attempt} {}: it lies in {}, {what}", root.display(), place.display()),
+                "choose another directory; what lies in home and pool is the server's own",
             )),
         }
+    }
+
+    /// A source that is protected already, with what was asked for besides the next point.
+    fn as_asked(&self, mut source: Source, what: &Protect) -> Result<Source, JobError> {
+        if let Some(name) = &what.group {
+            let group = self.catalog.group(source.group)?.map(|group| group.name).unwrap_or_default();
+            if group != *name {
+                let message = format!("{} is protected in group `{group}`, not `{name}`", escape(&source.root));
+                return Err(JobError::request(
+                    "other-group",
+                    message,
+                    "leave --group out; a source stays in its group",
+                ));
+            }
+        }
+        let mut changed = false;
+        if let Some(retention) =
+            what.retention.as_ref().filter(|retention| source.retention.as_ref() != Some(*retention))
+        {
+            source.retention = Some(retention.clone());
+            changed = true;
+        }
+        if what.selection != Selection::default() && what.selection != source.selection {
+            source.selection = what.selection.clone();
+            changed = true;
+        }
+        if changed {
+            self.catalog.put_source(&source)?;
+            self.notice(format!("{} is protected already; its settings are now those given", escape(&source.root)));
+        }
+        Ok(source)
     }
 
     fn new_source(&self, root: Vec<u8>, what: &Protect) -> Result<Source, JobError> {
@@ -229,6 +269,7 @@ impl Server {
         let resolved = path.canonicalize().unwrap_or_else(|_| path.clone());
         let by_path = |source: &&Source| {
             [path.as_os_str(), resolved.as_os_str()].iter().any(|path| path.as_bytes() == source.root.as_slice())
+                || escape(&source.root) == wanted
         };
         if let Some(source) = sources.iter().find(by_path) {
             return Ok(source.clone());
@@ -308,12 +349,17 @@ impl Server {
             source.retention = retention;
         }
         if let Some(selection) = change.selection {
+            check_selection(&selection)?;
             source.selection = selection;
         }
         self.catalog.put_source(&source)?;
         let mut summaries = self.summaries(&[source])?;
         summaries.pop().ok_or_else(|| JobError::request("no-source", "the source is gone", "add it again"))
     }
+}
+
+fn check_selection(selection: &Selection) -> Result<(), JobError> {
+    Ok(resurgam_sources::files::check_selection(selection)?)
 }
 
 pub(crate) fn check_retention(retention: &Retention) -> Result<(), JobError> {

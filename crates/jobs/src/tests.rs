@@ -6,10 +6,17 @@ use jiff::tz::TimeZone;
 use resurgam_model::{Timestamp, point::PointState, policy::Selection, report::BackupReport, retention::Retention};
 use tempfile::TempDir;
 
-use crate::{Cancel, Conflict, JobError, Meter, Protect, Recover, Scope, Server, Verify, VolumeReader, server::Environment};
+use crate::{
+    Cancel, Conflict, JobError, Meter, Protect, Recover, Scope, Server, Verify, VolumeReader, server::Environment,
+};
 
 fn environment() -> Environment {
-    Environment { now: Timestamp::now, time_zone: TimeZone::UTC, passphrase: None, host_name: "test.example".to_owned() }
+    Environment {
+        now: Timestamp::now,
+        time_zone: TimeZone::UTC,
+        passphrase: None,
+        host_name: "test.example".to_owned(),
+    }
 }
 
 struct Scene {

@@ -91,6 +91,7 @@ impl Server {
             turn: self.now().as_second().unsigned_abs() / 3600,
             repair: what.repair,
             known: &known,
+            is_known: &|id| self.catalog.point(id).map_or(true, |point| point.is_some()),
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         };
         let before = meter.read.get();

@@ -103,6 +103,14 @@ impl Server {
             )
         };
         let absolute = std::path::absolute(directory).map_err(bad)?;
+        // A volume that is known is opened or missed, never begun anew in the empty place where it is not mounted.
+        let known = |place: &Path| -> Result<Option<VolumeRecord>, JobError> {
+            let record = self.catalog.volumes()?.into_iter().find(|record| Path::new(&record.location) == place);
+            record.map(|record| self.open_volume(&record).map(|_| record)).transpose()
+        };
+        if let Some(record) = known(&absolute)? {
+            return Ok(record);
+        }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&absolute).map_err(bad)?;
         let absolute = absolute.canonicalize().map_err(bad)?;
         let Some(location) = absolute.to_str() else {
@@ -112,9 +120,8 @@ impl Server {
                 "name a directory whose path is",
             ));
         };
-        if let Some(known) = self.catalog.volumes()?.into_iter().find(|record| record.location == location) {
-            self.open_volume(&known)?;
-            return Ok(known);
+        if let Some(record) = known(&absolute)? {
+            return Ok(record);
         }
         let volume = match self.open_at(&absolute) {
             Ok(volume) => volume,

@@ -25,4 +25,5 @@ mod tests;
 mod walk;
 
 pub use capture::{Capture, Captured, NeverEntered, capture};
+pub use filter::check_selection;
 pub use restore::{Conflict, Restore, Restored, restore};

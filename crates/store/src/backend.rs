@@ -37,6 +37,15 @@ pub struct Listed {
 /// Held while it lives; given up when it is dropped or its process dies.
 pub type Hold = Box<dyn Any + Send + Sync>;
 
+/// Who is registered.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Writers {
+    /// At work.
+    pub alive: Vec<String>,
+    /// Killed: packs of theirs may lie in the volume without a segment of the index.
+    pub dead: Vec<String>,
+}
+
 /// The few verbs that a volume needs of the place where it lies.
 pub trait Backend: Send + Sync {
     /// Where this is: a path or URL, for messages.
@@ -67,8 +76,11 @@ pub trait Backend: Send + Sync {
     /// Registers a writer: while the hold lives, [`Backend::writers`] names it.
     fn register(&self, writer: &str) -> Result<Hold>;
 
-    /// The writers that are registered and alive. What dead ones left behind is cleared away.
-    fn writers(&self) -> Result<Vec<String>>;
+    /// The writers that are registered: those alive, and those that died without ending.
+    fn writers(&self) -> Result<Writers>;
+
+    /// Clears away what a dead writer left of its registration.
+    fn forget_writer(&self, writer: &str) -> Result<()>;
 
     /// Makes sure that some space stays free for what deleting has to write.
     fn keep_reserve(&self) -> Result<()>;

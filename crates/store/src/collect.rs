@@ -137,12 +137,13 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     };
     let mut done = Collected::default();
     // Writers first, points after that: a writer that is not seen here has made its point or will never make it.
-    let writers = volume.backend().writers()?;
+    let registered = volume.backend().writers()?;
+    let writers = &registered.alive;
     let mut list = condemned(volume)?;
     let mut loaded = Loaded::segments(volume)?;
     loaded.match_packs(volume)?;
     if writers.is_empty() && !how.dry_run {
-        loaded.adopt(volume)?;
+        loaded.adopt(volume, &registered.dead)?;
     }
     for pack in &list.packs {
         loaded.index.exclude(*pack);
@@ -242,7 +243,7 @@ fn condemn(
     // Those that waited before wait anew, with the new ones: one list, one barrier.
     list.waiting_for = None;
     write_condemned(volume, list)?;
-    let writers = volume.backend().writers()?;
+    let writers = volume.backend().writers()?.alive;
     if !writers.is_empty() {
         list.waiting_for = Some(writers);
         return write_condemned(volume, list);

@@ -110,6 +110,24 @@ impl StoreError {
         matches!(self, Self::Corrupt { .. } | Self::MissingBlob(_)) || self.is_not_found()
     }
 
+    /// The same error once more, for another thread that it stops.
+    pub(crate) fn again(&self) -> Self {
+        match self {
+            Self::Backend(BackendError { attempt, object, kind, source }) => {
+                let source = source
+                    .raw_os_error()
+                    .map_or_else(|| io::Error::new(source.kind(), source.to_string()), io::Error::from_raw_os_error);
+                Self::Backend(BackendError { attempt, object: object.clone(), kind: *kind, source })
+            }
+            Self::Corrupt { object, what } => Self::Corrupt { object: object.clone(), what: what.clone() },
+            Self::MissingBlob(id) => Self::MissingBlob(*id),
+            Self::Refused { object, what } => Self::Refused { object: object.clone(), what: what.clone() },
+            Self::Busy(what) => Self::Busy(what.clone()),
+            Self::Cancelled => Self::Cancelled,
+            Self::Internal(what) => Self::Internal(what.clone()),
+        }
+    }
+
     pub(crate) fn corrupt(object: impl Into<String>, what: impl Into<String>) -> Self {
         Self::Corrupt { object: object.into(), what: what.into() }
     }

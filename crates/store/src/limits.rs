@@ -32,7 +32,7 @@ pub const PARITY_GROUP: usize = 1024;
 pub const PARITY_PAGES: usize = 16;
 
 /// A page of entries is not cut before it has this many bytes.
-pub const TREE_PAGE_MIN: usize = 4 * 1024;
+pub const TREE_PAGE_MIN: usize = 1024;
 /// A page of entries is cut when it has this many bytes.
 pub const TREE_PAGE_TARGET_MAX: usize = 64 * 1024;
 /// *Format.* Deepest tree of pages.

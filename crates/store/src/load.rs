@@ -10,7 +10,7 @@ use crate::{
     frame::{FrameKind, Sealer},
     index::{INDEX, Index, Segment},
     keys,
-    pack::{PACKS, PackId, open::OpenPack},
+    pack::{PACKS, PackId, PackKind, open::OpenPack},
     volume::Volume,
 };
 
@@ -53,6 +53,11 @@ impl Loaded {
         let present = packs_present(volume.backend())?;
         let gone: Vec<_> = self.index.packs().filter(|pack| present.get(&pack.id) != Some(&pack.length)).collect();
         for pack in gone {
+            if pack.kind == PackKind::Meta
+                && volume.backend().length(&pack.id.mirror()).is_ok_and(|length| length == pack.length)
+            {
+                continue;
+            }
             self.index.exclude(pack.id);
             let what = if present.contains_key(&pack.id) { "its length is wrong" } else { "it is missing" };
             self.damaged.push((pack.id.object(), what.to_owned()));
@@ -77,8 +82,9 @@ impl Loaded {
 
 impl Loaded {
     /// Makes the index on disk what it should be: packs without a segment, left by a killed writer or by a damaged
-    /// segment, get one; damaged segments go. Only for who holds the collector's lock and knows of no writer at work.
-    pub(crate) fn adopt(&mut self, volume: &Volume) -> Result<(), StoreError> {
+    /// segment, get one; damaged segments go, and so do the registrations of
+    /// the dead. Only for who holds the collector's lock and knows of no writer at work.
+    pub(crate) fn adopt(&mut self, volume: &Volume, dead: &[String]) -> Result<(), StoreError> {
         if let Some(unindexed) = self.index.segments().get(self.objects.len()) {
             let (object, _) = write_segment(volume, &mut volume.sealer()?, unindexed)?;
             self.objects.push(object);
@@ -87,6 +93,10 @@ impl Loaded {
             if object.starts_with(INDEX) {
                 volume.backend().delete(object)?;
             }
+        }
+        // What the dead have left is covered now.
+        for writer in dead {
+            volume.backend().forget_writer(writer)?;
         }
         Ok(())
     }

@@ -36,6 +36,8 @@ pub struct Verify<'a> {
     pub repair: bool,
     /// Points that should be there, with their documents where the caller has them.
     pub known: &'a [KnownPoint],
+    /// Whether a point is still meant to be there; asked again before its absence is told.
+    pub is_known: &'a dyn Fn(PointId) -> bool,
     /// How many packs are read at once.
     pub threads: usize,
 }
@@ -113,17 +115,17 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
 fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -> Result<Loaded, StoreError> {
     let lock = if how.repair { None } else { volume.backend().lock(COLLECTOR)? };
     let mine = how.repair || lock.is_some();
-    let idle = volume.backend().writers()?.is_empty();
+    let writers = volume.backend().writers()?;
     let mut loaded = Loaded::segments(volume)?;
     let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
     let without_segment = loaded.index.segments().len() > loaded.objects.len();
-    if damaged == 0 && !(without_segment && idle) {
+    if damaged == 0 && !(without_segment && writers.alive.is_empty()) {
         return Ok(loaded);
     }
     let mended = mine
-        && idle
-        && match loaded.adopt(volume) {
+        && writers.alive.is_empty()
+        && match loaded.adopt(volume, &writers.dead) {
             Ok(()) => true,
             // No room for a cache is no reason to fail.
             Err(StoreError::Backend(error)) if matches!(error.kind, Fault::Full | Fault::ReadOnly) => false,
@@ -132,8 +134,8 @@ fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -
     for (object, what) in &loaded.damaged[..damaged] {
         verified.found(object, format!("{what}; its packs say what it said"), mended);
     }
-    if damaged == 0 && mended {
-        verified.found(INDEX, "it did not cover all packs: a segment is gone, or a writer was killed", true);
+    if damaged == 0 && writers.dead.is_empty() {
+        verified.found(INDEX, "a segment is gone: there are packs that none covers", mended);
     }
     Ok(loaded)
 }

@@ -122,17 +122,18 @@ impl Volume {
         match read_header(backend, VOLUME_TOML) {
             Ok(header) => Ok(header),
             // "Newer format" may be a flipped bit, too: the second copy tells.
-            Err(error) if error.is_damage() || matches!(error, StoreError::Refused { .. }) => read_header(
-                backend, &second,
-            )
-            .map_err(|other| match error {
+            Err(error) if error.is_damage() || matches!(error, StoreError::Refused { .. }) => {
+                read_header(backend, &second).map_err(|other| {
+                    match error {
                 StoreError::Backend(_) if other.is_not_found() => StoreError::Refused {
                     object: backend.location(),
                     what: "there is no Resurgam volume here (no VOLUME.toml). Is the disk mounted, and the path right?"
                         .to_owned(),
                 },
                 error => error,
-            }),
+            }
+                })
+            }
             Err(error) => Err(error),
         }
     }

@@ -95,8 +95,9 @@ impl Shared {
         held(&self.failed).get_or_insert(error);
     }
 
+    /// Why the packer stopped. Every lane learns the same.
     fn failure(&self) -> StoreError {
-        held(&self.failed).take().unwrap_or(StoreError::Cancelled)
+        held(&self.failed).as_ref().map_or(StoreError::Cancelled, StoreError::again)
     }
 
     /// Makes finished packs part of the index, in memory and in the volume.

@@ -38,6 +38,8 @@ pub(crate) struct Inflicted {
     damage: Damage,
     /// Below the volume.
     file: PathBuf,
+    /// The name of the file that it was swapped with.
+    other: Option<String>,
     detail: String,
 }
 
@@ -58,7 +60,7 @@ impl Inflicted {
     /// Damages this file.
     pub(crate) fn on(damage: Damage, file: &Path, pool: &Path, random: &mut Random) -> Self {
         let length = fs::metadata(file).unwrap().len();
-        let mut detail = String::new();
+        let (mut detail, mut swapped_with) = (String::new(), None);
         match damage {
             Damage::FlipBit => {
                 let (offset, bit) = (random.below(length), random.below(8));
@@ -90,14 +92,22 @@ impl Inflicted {
                 let (a, b) = (fs::read(file).unwrap(), fs::read(other).unwrap());
                 fs::write(file, b).unwrap();
                 fs::write(other, a).unwrap();
+                swapped_with = other.file_name().map(|name| name.to_str().unwrap().to_owned());
                 detail = format!(" with {}", other.strip_prefix(pool).unwrap().display());
             }
         }
-        Self { damage, file: file.strip_prefix(pool).unwrap().to_owned(), detail }
+        Self { damage, file: file.strip_prefix(pool).unwrap().to_owned(), other: swapped_with, detail }
     }
 
-    /// The name by which a report should speak of it.
-    pub(crate) fn name(&self) -> String {
+    /// Whether a report speaks of it: by the name of the object, or of the other one of a swap. Segments of the index are
+    /// made anew from the packs, and what they were called matters to nobody.
+    pub(crate) fn is_named_in(&self, report: &str) -> bool {
+        report.contains(&self.name())
+            || self.other.as_ref().is_some_and(|other| report.contains(other))
+            || (self.file.starts_with("index") && report.contains("index"))
+    }
+
+    fn name(&self) -> String {
         self.file.file_name().unwrap().to_str().unwrap().to_owned()
     }
 
@@ -120,8 +130,7 @@ impl Inflicted {
     /// or a whole pack, which may be the one with the list of entries.
     pub(crate) fn may_stop_everything(&self, id: &str) -> bool {
         let whole_pack = self.file.starts_with("packs") && !self.is_within_parity();
-        let swapped_point = self.damage == Damage::Swap && self.detail.contains(id);
-        whole_pack || swapped_point || self.name() == id || self.name() == "VOLUME.toml"
+        whole_pack || self.other.as_deref() == Some(id) || self.name() == id || self.name() == "VOLUME.toml"
     }
 }
 

@@ -115,17 +115,10 @@ pub(crate) fn capture_at(
         0 => thread::available_parallelism().map_or(2, usize::from),
         given => given,
     };
-    let filter = Filter::new(&what.selection)?;
+    let pending_max = 2 * threads + 4;
+    let rules = rules_of(what, pending_max)?;
     let root = open_root(what)?;
     let notes = Notes::new(&what.root);
-    let pending_max = 2 * threads + 4;
-    let rules = Rules {
-        filter,
-        exclude_caches: what.selection.exclude_caches,
-        cross_file_systems: what.selection.cross_file_systems,
-        never_entered: &what.never_entered,
-        batch_handles: (BATCH_HANDLES / (pending_max + WALK_AHEAD + 2)).clamp(1, 32),
-    };
     let names = Names::of_this_machine();
     let links = LinkNumbers::new(root.stat.device);
     let shared = Shared { session, notes: &notes, names, links, meter, cancel, moment };
@@ -178,6 +171,16 @@ pub(crate) fn capture_at(
     Ok(Captured { root: tree_root, unread, left_out, unchanged })
 }
 
+fn rules_of(what: &Capture, pending_max: usize) -> Result<Rules<'_>, SourceError> {
+    Ok(Rules {
+        filter: Filter::new(&what.selection)?,
+        exclude_caches: what.selection.exclude_caches,
+        cross_file_systems: what.selection.cross_file_systems,
+        never_entered: &what.never_entered,
+        batch_handles: (BATCH_HANDLES / (pending_max + WALK_AHEAD + 2)).clamp(1, 32),
+    })
+}
+
 fn open_root(what: &Capture) -> Result<Root, SourceError> {
     let shown = escape(what.root.as_os_str().as_encoded_bytes());
     let root = Root::open(&what.root).map_err(|source| SourceError::Root { path: shown.clone(), source })?;
@@ -223,8 +226,21 @@ struct Done {
     result: Result<Option<Taken>, SourceError>,
 }
 
+/// Tells whoever collects that this thread has ended by a panic: he would wait for its results for ever.
+struct Alarm<'a>(&'a Sender<Done>);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let result = Err(internal("a thread that reads files ended early"));
+            let _ = self.0.send(Done { batch: u64::MAX, place: 0, result });
+        }
+    }
+}
+
 /// A worker's life: jobs as they come, and chunks of large files before them, since somebody waits for those.
 fn work(mut hand: Hand<'_>, stop: &Cancel, jobs: &Receiver<Job>, done: &Sender<Done>) -> Result<(), SourceError> {
+    let _alarm = Alarm(done);
     let chunks = hand.helpers.offered.clone();
     loop {
         select_biased! {

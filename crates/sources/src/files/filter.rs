@@ -23,6 +23,14 @@ pub(crate) struct Filter {
     include: GlobSet,
 }
 
+/// Whether the globs of a selection can be understood; for whoever is about to store one.
+///
+/// # Errors
+/// Names the first that cannot.
+pub fn check_selection(selection: &Selection) -> Result<(), SourceError> {
+    Filter::new(selection).map(|_| ())
+}
+
 impl Filter {
     /// # Errors
     /// Where a glob cannot be understood.

@@ -144,12 +144,7 @@ impl Hand<'_> {
     }
 
     /// Offers a chunk to the others, or stores it.
-    fn store(
-        &mut self,
-        bytes: &[u8],
-        extents: &mut Vec<Extent>,
-        outstanding: &mut Outstanding,
-    ) -> Result<(), Failure> {
+    fn store(&mut self, bytes: &[u8], extents: &mut Vec<Extent>, outstanding: &mut Outstanding) -> Result<(), Failure> {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let index = extents.len();
         extents.push(Extent::Data { blob: BlobId([0; 32]), offset: 0, length });

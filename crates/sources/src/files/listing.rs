@@ -110,8 +110,7 @@ mod tests {
             let mut buffer = vec![MaybeUninit::uninit(); size];
             let (listing, fault) = Listing::read(File::open(folder.path()).unwrap(), &mut buffer);
             assert!(fault.is_none());
-            let found: Vec<Vec<u8>> =
-                (0..listing.len()).map(|i| listing.get(i).unwrap().to_bytes().to_vec()).collect();
+            let found: Vec<Vec<u8>> = (0..listing.len()).map(|i| listing.get(i).unwrap().to_bytes().to_vec()).collect();
             assert_eq!(found, wanted);
         }
     }

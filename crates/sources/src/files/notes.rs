@@ -49,16 +49,13 @@ impl Notes {
         };
         let full = |path: &[u8]| full_path(&self.root, path);
         let unread = sorted(self.unread).into_iter().map(|(p, error)| Unread { path: full(&p), error }).collect();
-        let left_out = sorted(self.left_out).into_iter().map(|(p, reason)| LeftOut { path: full(&p), reason }).collect();
+        let left_out =
+            sorted(self.left_out).into_iter().map(|(p, reason)| LeftOut { path: full(&p), reason }).collect();
         (unread, left_out)
     }
 }
 
 /// The path below the root behind the root's own, every byte shown.
 fn full_path(root: &str, path: &[u8]) -> String {
-    if path.is_empty() {
-        root.to_owned()
-    } else {
-        format!("{}/{}", root.trim_end_matches('/'), escape(path))
-    }
+    if path.is_empty() { root.to_owned() } else { format!("{}/{}", root.trim_end_matches('/'), escape(path)) }
 }

@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn lines_of_account_files_are_understood_and_others_passed_over() {
-        let text = b"root:x:0:0:root:/root:/bin/bash\n# a comment:x:4\n\n+::::\nbad:x:many:\nweb\xff:x:33:33\nshort:x\n";
+        let text =
+            b"root:x:0:0:root:/root:/bin/bash\n# a comment:x:4\n\n+::::\nbad:x:many:\nweb\xff:x:33:33\nshort:x\n";
         assert_eq!(parse(text), vec![(b"root".to_vec(), 0), (b"web\xff".to_vec(), 33)]);
     }
 

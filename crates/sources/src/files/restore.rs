@@ -11,8 +11,8 @@ mod fill;
 mod folder;
 mod links;
 mod node;
-mod precheck;
 mod place;
+mod precheck;
 mod report;
 
 use std::{
@@ -229,11 +229,8 @@ struct Target {
 
 /// Opens the target, making it if need be; closed to others until it gets attributes of its own, if it will.
 fn open_target(path: &Path, gets_attributes: bool) -> Result<Target, SourceError> {
-    let fault = |attempt, source| SourceError::Target {
-        attempt,
-        path: escape(path.as_os_str().as_encoded_bytes()),
-        source,
-    };
+    let fault =
+        |attempt, source| SourceError::Target { attempt, path: escape(path.as_os_str().as_encoded_bytes()), source };
     let made = !path.exists();
     if made {
         let mode = if gets_attributes { 0o700 } else { 0o777 };
@@ -254,8 +251,21 @@ struct Job<'a> {
     folders: usize,
 }
 
+/// Ends the restore if this thread ends by a panic: others might wait for what it was making for ever.
+struct Alarm<'a>(&'a Report);
+
+impl Drop for Alarm<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let what = "a thread that makes files ended early";
+            self.0.abort(StoreError::Internal(what.to_owned()).into());
+        }
+    }
+}
+
 /// A worker's life: jobs as they come, and pieces of large files before them, since somebody waits for those.
 fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
+    let _alarm = Alarm(&maker.context.report);
     let pieces = maker.pieces.offered.clone();
     loop {
         select_biased! {

@@ -133,5 +133,10 @@ fn assert_all_proved(restored: &Restored) {
 
 fn assert_same(a: &Path, b: &Path) {
     let differences = compare(a, b);
-    assert!(differences.is_empty(), "{} differences: {:#?}", differences.len(), &differences[..differences.len().min(20)]);
+    assert!(
+        differences.is_empty(),
+        "{} differences: {:#?}",
+        differences.len(),
+        &differences[..differences.len().min(20)]
+    );
 }

@@ -6,13 +6,7 @@
 //!
 //! Memory: the names of the directories on the way down, and the batches that the channel holds.
 
-use std::{
-    ffi::CStr,
-    io,
-    mem::MaybeUninit,
-    path::Path,
-    sync::Arc,
-};
+use std::{ffi::CStr, io, mem::MaybeUninit, path::Path, sync::Arc};
 
 use crossbeam_channel::Sender;
 use resurgam_store::{Cancel, limits};
@@ -210,7 +204,15 @@ impl<'a> Walk<'a> {
                 self.batch.names.push(0);
                 let name_length = name.len();
                 let (stat, own, incomplete) = (root.stat, None, false);
-                self.batch.items.push(Item { dir: 0, name_start: 0, name_length, stat, is_root: true, own, incomplete });
+                self.batch.items.push(Item {
+                    dir: 0,
+                    name_start: 0,
+                    name_length,
+                    stat,
+                    is_root: true,
+                    own,
+                    incomplete,
+                });
             }
         }
         while !self.levels.is_empty() {

@@ -3,10 +3,15 @@
 //! The order that makes a name a promise: bytes, fsync of the file, its name, fsync of the directory (and, where a
 //! directory was made for it, of the one above). Nothing has to be written before reading or deleting can begin.
 
-use std::{collections::HashSet, io, path::Path, sync::Mutex};
+use std::{
+    collections::HashSet,
+    io,
+    path::Path,
+    sync::{Arc, Mutex},
+};
 
 use super::{
-    Backend, Hold, Listed, Result, Upload,
+    Backend, Hold, Listed, Result, Upload, Writers,
     disk::{Disk, DiskFile, LocalDisk, Publish},
 };
 use crate::error::{BackendError, Fault};
@@ -20,20 +25,20 @@ const WRITERS: &str = "writers";
 
 /// A backend on a [`Disk`].
 pub struct Directory {
-    disk: std::sync::Arc<dyn Disk>,
+    disk: Arc<dyn Disk>,
     /// Directories known to exist durably, so that each is made and synced once.
-    known: std::sync::Arc<Mutex<HashSet<String>>>,
+    known: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Directory {
     /// A volume's directory on this machine; it need not exist yet.
     pub fn local(root: &Path) -> Self {
-        Self::on(std::sync::Arc::new(LocalDisk::new(root)))
+        Self::on(Arc::new(LocalDisk::new(root)))
     }
 
     /// A volume on any disk.
-    pub fn on(disk: std::sync::Arc<dyn Disk>) -> Self {
-        Self { disk, known: std::sync::Arc::default() }
+    pub fn on(disk: Arc<dyn Disk>) -> Self {
+        Self { disk, known: Arc::default() }
     }
 
     fn error(&self, attempt: &'static str, name: &str, source: io::Error) -> BackendError {
@@ -90,9 +95,23 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
+/// A writer that is at work. When it ends, its file goes; when it is killed, the file stays and its lock is free.
+struct Registered {
+    disk: Arc<dyn Disk>,
+    path: String,
+    _lock: Hold,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        // A file that stays behind counts as a killed writer's and does no harm.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
 struct FileUpload {
-    disk: std::sync::Arc<dyn Disk>,
-    known: std::sync::Arc<Mutex<HashSet<String>>>,
+    disk: Arc<dyn Disk>,
+    known: Arc<Mutex<HashSet<String>>>,
     name: String,
     file: Box<dyn DiskFile>,
 }
@@ -115,7 +134,7 @@ impl Upload for FileUpload {
     }
 
     fn commit(self: Box<Self>) -> Result<()> {
-        let (disk, name) = (std::sync::Arc::clone(&self.disk), self.name.clone());
+        let (disk, name) = (Arc::clone(&self.disk), self.name.clone());
         self.publish(Publish::New).map_err(|source| error(&*disk, "store", &name, source))
     }
 }
@@ -128,7 +147,7 @@ impl Backend for Directory {
     fn create(&self, name: &str) -> Result<Box<dyn Upload>> {
         // Unnamed files are made in the volume's root: the directory for the name is made only when it is needed.
         let file = self.disk.create("").map_err(|source| self.error("create", name, source))?;
-        let (disk, known) = (std::sync::Arc::clone(&self.disk), std::sync::Arc::clone(&self.known));
+        let (disk, known) = (Arc::clone(&self.disk), Arc::clone(&self.known));
         Ok(Box::new(FileUpload { disk, known, name: name.to_owned(), file }))
     }
 
@@ -136,7 +155,7 @@ impl Backend for Directory {
         let write = || {
             let mut file = self.disk.create("")?;
             file.write(bytes)?;
-            let (disk, known) = (std::sync::Arc::clone(&self.disk), std::sync::Arc::clone(&self.known));
+            let (disk, known) = (Arc::clone(&self.disk), Arc::clone(&self.known));
             FileUpload { disk, known, name: name.to_owned(), file }.publish(Publish::Replace)
         };
         write().map_err(|source| self.error("write", name, source))
@@ -181,7 +200,12 @@ impl Backend for Directory {
             // Between our making the file and our locking it, somebody who lists the writers may hold it for a moment.
             for _ in 0..REGISTER_ATTEMPTS {
                 match self.disk.lock(&path)? {
-                    Some(hold) => return Ok(hold),
+                    Some(lock) => {
+                        return Ok(
+                            Box::new(Registered { disk: Arc::clone(&self.disk), path: path.clone(), _lock: lock })
+                                as Hold,
+                        );
+                    }
                     None => std::thread::yield_now(),
                 }
             }
@@ -190,31 +214,35 @@ impl Backend for Directory {
         register().map_err(|source| self.error("register the writer", &path, source))
     }
 
-    fn writers(&self) -> Result<Vec<String>> {
-        let living = || {
+    fn writers(&self) -> Result<Writers> {
+        let look = || {
             let entries = match self.disk.list(WRITERS) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
                     self.disk.list("")?;
-                    return Ok(Vec::new());
+                    return Ok(Writers::default());
                 }
                 entries => entries?,
             };
-            let mut living = Vec::new();
+            let mut writers = Writers::default();
             for entry in entries {
-                let path = format!("{WRITERS}/{}", entry.name);
-                match self.disk.lock(&path)? {
-                    None => living.push(entry.name),
-                    // The lock was free, so its owner is dead. Holding it, we may take the file away: whoever waits
-                    // for it will see that it has lost its name.
-                    Some(_lock) => match self.disk.remove(&path) {
-                        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                        _ => {}
-                    },
+                match self.disk.lock(&format!("{WRITERS}/{}", entry.name))? {
+                    None => writers.alive.push(entry.name),
+                    Some(_free) => writers.dead.push(entry.name),
                 }
             }
-            Ok(living)
+            Ok(writers)
         };
-        living().map_err(|source| self.error("list the writers of", "", source))
+        look().map_err(|source| self.error("list the writers of", "", source))
+    }
+
+    fn forget_writer(&self, writer: &str) -> Result<()> {
+        let path = format!("{WRITERS}/{writer}");
+        let forget = || match self.disk.lock(&path)? {
+            // Holding the lock, we may take the file away: whoever waits for it will see that it has lost its name.
+            Some(_lock) => self.disk.remove(&path),
+            None => Ok(()),
+        };
+        forget().map_err(|source| self.error("forget the writer", &path, source))
     }
 
     fn keep_reserve(&self) -> Result<()> {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{Backend, Hold, Listed, Result, Upload};
+use super::{Backend, Hold, Listed, Result, Upload, Writers};
 use crate::error::{BackendError, Fault};
 
 /// Passes calls on to another backend, until the chosen one, which fails; those after it pass again.
@@ -123,9 +123,14 @@ impl Backend for Faulty {
         self.inner.register(writer)
     }
 
-    fn writers(&self) -> Result<Vec<String>> {
+    fn writers(&self) -> Result<Writers> {
         self.plan.step("list", "writers")?;
         self.inner.writers()
+    }
+
+    fn forget_writer(&self, writer: &str) -> Result<()> {
+        self.plan.step("forget", writer)?;
+        self.inner.forget_writer(writer)
     }
 
     fn keep_reserve(&self) -> Result<()> {

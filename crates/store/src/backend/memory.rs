@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{Backend, Hold, Listed, Result, Upload};
+use super::{Backend, Hold, Listed, Result, Upload, Writers};
 use crate::error::{BackendError, Fault};
 
 #[derive(Default)]
@@ -116,8 +116,13 @@ impl Backend for Memory {
         self.hold(format!("writer/{writer}")).ok_or_else(|| failed("register", writer, io::ErrorKind::AlreadyExists))
     }
 
-    fn writers(&self) -> Result<Vec<String>> {
-        Ok(self.state().held.iter().filter_map(|key| key.strip_prefix("writer/")).map(str::to_owned).collect())
+    fn writers(&self) -> Result<Writers> {
+        let alive = self.state().held.iter().filter_map(|key| key.strip_prefix("writer/")).map(str::to_owned).collect();
+        Ok(Writers { alive, dead: Vec::new() })
+    }
+
+    fn forget_writer(&self, _writer: &str) -> Result<()> {
+        Ok(())
     }
 
     fn keep_reserve(&self) -> Result<()> {

@@ -135,7 +135,7 @@ pub(super) fn verify(
 /// index was read.
 fn is_in_motion(volume: &Volume, job: &Job) -> Result<bool, StoreError> {
     match job.indexed {
-        None => Ok(!volume.backend().writers()?.is_empty()),
+        None => Ok(!volume.backend().writers()?.alive.is_empty()),
         Some(_) => Ok(!load::Loaded::segments(volume)?.index.knows(job.id)),
     }
 }

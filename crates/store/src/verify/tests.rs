@@ -20,7 +20,7 @@ fn run(volume: &Arc<Volume>, repair: bool) -> Verified {
 }
 
 fn check(volume: &Arc<Volume>, repair: bool, known: &[KnownPoint]) -> Verified {
-    let how = Verify { read_data: Some(100), turn: 0, repair, known, threads: 2 };
+    let how = Verify { read_data: Some(100), turn: 0, repair, known, is_known: &|_| true, threads: 2 };
     verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 

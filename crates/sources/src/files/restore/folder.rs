@@ -84,12 +84,7 @@ impl<'a> Folder<'a> {
         Self::make_with(context, parent, path, None)
     }
 
-    fn make_with(
-        context: &'a Context<'a>,
-        parent: Arc<Folder<'a>>,
-        path: BytePath,
-        entry: Option<Entry>,
-    ) -> Made<'a> {
+    fn make_with(context: &'a Context<'a>, parent: Arc<Folder<'a>>, path: BytePath, entry: Option<Entry>) -> Made<'a> {
         match Self::try_make(context, parent, &path, entry) {
             Ok(Some(folder)) => Made::Folder(Arc::new(folder)),
             Ok(None) => {

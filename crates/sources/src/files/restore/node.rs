@@ -141,13 +141,7 @@ impl Maker<'_> {
         Ok(first)
     }
 
-    fn make_file(
-        &self,
-        node: &Node<'_>,
-        dir: &OwnedFd,
-        content: &Content,
-        size: u64,
-    ) -> Result<Inode, Fault> {
+    fn make_file(&self, node: &Node<'_>, dir: &OwnedFd, content: &Content, size: u64) -> Result<Inode, Fault> {
         let (fd, private) = self.empty_file(dir)?;
         let mut faults = Vec::new();
         apply_while_empty(&fd, node.entry.flags, &mut faults);

@@ -144,10 +144,7 @@ impl Finished<'_> {
 
 /// Tries `attempt` with the name and then with numbers behind it, as long as the name is taken. Returns the one that was
 /// free.
-pub(super) fn under_free_name(
-    name: &[u8],
-    mut attempt: impl FnMut(&[u8]) -> io::Result<()>,
-) -> io::Result<Vec<u8>> {
+pub(super) fn under_free_name(name: &[u8], mut attempt: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Vec<u8>> {
     for number in 1..COPIES_MAX {
         let candidate = numbered(name, number);
         match attempt(&candidate) {

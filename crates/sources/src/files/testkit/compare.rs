@@ -184,9 +184,9 @@ fn xattrs((dir, name): (&OwnedFd, &[u8])) -> String {
     let mut text = String::new();
     for name in sorted {
         let length = rustix::fs::lgetxattr(path.as_slice(), name, value.as_mut_slice()).unwrap();
-        let digest = value[..length].iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let digest = value[..length]
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         text.push_str(&format!("[{} {length} {digest:x}]", resurgam_model::bytepath::escape(name)));
     }
     text

@@ -68,7 +68,8 @@ fn make_dir(path: &Path) {
 
 fn contents(dir: &Path, large: usize) {
     make_dir(dir);
-    for (number, size) in [0, 1, 511, 512, 513, 4096, 100_000, 512 * 1024, 512 * 1024 + 1, large].into_iter().enumerate()
+    for (number, size) in
+        [0, 1, 511, 512, 513, 4096, 100_000, 512 * 1024, 512 * 1024 + 1, large].into_iter().enumerate()
     {
         fs::write(dir.join(format!("of {size} bytes")), noise(number as u64, size)).unwrap();
     }
@@ -96,7 +97,8 @@ fn names(dir: &Path, crowd: usize) {
     for byte in (1..=255_u8).filter(|&b| b != b'/' && b != b'.') {
         File::create(bytes.join(OsStr::from_bytes(&[byte]))).unwrap();
     }
-    for name in [&[b'n'; 255][..], &[0xff; 255], b"a", b"a ", b"a.", b"a.b", b"-rf", b"...", b"new\nline", b"\xc3\x28"] {
+    for name in [&[b'n'; 255][..], &[0xff; 255], b"a", b"a ", b"a.", b"a.b", b"-rf", b"...", b"new\nline", b"\xc3\x28"]
+    {
         fs::write(dir.join(OsStr::from_bytes(name)), name).unwrap();
     }
     // A file beside a directory whose name is a beginning of it: the order of paths is not that of their bytes.
@@ -196,8 +198,14 @@ fn specials(dir: &Path) {
         node(&dir.join("high numbers"), FileType::CharacterDevice, (4000, 1_000_000));
         node(&dir.join("loop"), FileType::BlockDevice, (7, 99));
         fs::set_permissions(dir.join("null"), fs::Permissions::from_mode(0o666)).unwrap();
-        rustix::fs::chownat(CWD, dir.join("up"), Some(Uid::from_raw(12)), Some(Gid::from_raw(34)), AtFlags::SYMLINK_NOFOLLOW)
-            .unwrap();
+        rustix::fs::chownat(
+            CWD,
+            dir.join("up"),
+            Some(Uid::from_raw(12)),
+            Some(Gid::from_raw(34)),
+            AtFlags::SYMLINK_NOFOLLOW,
+        )
+        .unwrap();
     }
 }
 
@@ -265,12 +273,20 @@ fn xattrs(dir: &Path) {
     let inherits = dir.join("default acl");
     make_dir(&inherits);
     for name in ["made before", "dir made before"] {
-        if name.starts_with("dir") { make_dir(&inherits.join(name)) } else { fs::write(inherits.join(name), b"").unwrap() }
+        if name.starts_with("dir") {
+            make_dir(&inherits.join(name))
+        } else {
+            fs::write(inherits.join(name), b"").unwrap()
+        }
     }
     set_xattr(&inherits, "system.posix_acl_default", &access);
     set_xattr(&inherits, "user.of a directory", b"d");
     for name in ["made after", "dir made after"] {
-        if name.starts_with("dir") { make_dir(&inherits.join(name)) } else { fs::write(inherits.join(name), b"").unwrap() }
+        if name.starts_with("dir") {
+            make_dir(&inherits.join(name))
+        } else {
+            fs::write(inherits.join(name), b"").unwrap()
+        }
     }
     if is_root() {
         privileged_xattrs(dir, file);

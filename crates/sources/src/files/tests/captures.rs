@@ -132,7 +132,8 @@ fn what_is_never_entered_is_kept_empty_and_named() {
     let about = fs::metadata(&pool_dir).unwrap();
     let never = NeverEntered { device: about.dev(), inode: about.ino(), reason: "a volume of the pool".to_owned() };
     let pool = Pool::new();
-    let taken = pool.try_take(&Capture { never_entered: vec![never.clone()], ..of(source.path()) }, None, &System).unwrap();
+    let taken =
+        pool.try_take(&Capture { never_entered: vec![never.clone()], ..of(source.path()) }, None, &System).unwrap();
     assert_eq!(pool.paths(&taken), ["", "pool"]);
     assert_eq!(taken.captured.left_out.len(), 1);
     let said = &taken.captured.left_out[0];
@@ -164,8 +165,17 @@ fn globs_and_caches_are_left_out() {
     let pool = Pool::new();
     let taken = pool.try_take(&Capture { selection, ..of(source.path()) }, None, &System).unwrap();
     let wanted = [
-        "", "build", "build/keep", "build/keep/f.c", "false tag", "false tag/CACHEDIR.TAG", "false tag/f.c", "src",
-        "src/f.c", "tagged", "tagged/CACHEDIR.TAG",
+        "",
+        "build",
+        "build/keep",
+        "build/keep/f.c",
+        "false tag",
+        "false tag/CACHEDIR.TAG",
+        "false tag/f.c",
+        "src",
+        "src/f.c",
+        "tagged",
+        "tagged/CACHEDIR.TAG",
     ];
     assert_eq!(pool.paths(&taken), wanted);
     let said: Vec<_> = taken.captured.left_out.iter().map(|l| l.path.clone()).collect();
@@ -182,9 +192,13 @@ fn a_root_may_be_anything() {
     symlink("dir/file", path("to file")).unwrap();
     symlink("nowhere", path("to nothing")).unwrap();
     let pool = Pool::new();
-    for (root, entries, word) in
-        [("dir", 2, "directory"), ("dir/file", 1, "file"), ("to dir", 2, "directory"), ("to file", 1, "symlink"), ("to nothing", 1, "symlink")]
-    {
+    for (root, entries, word) in [
+        ("dir", 2, "directory"),
+        ("dir/file", 1, "file"),
+        ("to dir", 2, "directory"),
+        ("to file", 1, "symlink"),
+        ("to nothing", 1, "symlink"),
+    ] {
         let taken = pool.take(&path(root));
         let found = pool.entries(&taken);
         assert_eq!((found.len(), found[0].kind.word()), (entries, word), "{root}");

@@ -59,7 +59,8 @@ fn single_paths_come_with_the_directories_above_them() {
     assert_eq!(restored.files, 2);
     assert_eq!(read(target.join("a/b/wanted")), "wanted");
     assert!(!target.join("a/other").exists() && !target.join("plain").exists());
-    let (made, original) = (fs::metadata(target.join("a")).unwrap(), fs::metadata(scene.source.path().join("a")).unwrap());
+    let (made, original) =
+        (fs::metadata(target.join("a")).unwrap(), fs::metadata(scene.source.path().join("a")).unwrap());
     assert_eq!((made.mode(), made.mtime_nsec()), (original.mode(), original.mtime_nsec()));
     let missing = Restore { selection: vec![path("a/never")], ..to(&scene.at("untouched")) };
     let error = scene.pool.try_restore(&scene.taken, &missing).err().unwrap().to_string();
@@ -166,16 +167,29 @@ fn odd_trees_go_over_odd_trees() {
     pool.restore(&taken, &to(target.path()));
     // What was sealed stays, and is named; all else is replaced by the same.
     let again = pool.restore(&taken, &Restore { conflict: Conflict::Overwrite, ..to(target.path()) });
-    assert!(again.unproved.iter().all(|u| ["immutable", "append", "several"].iter().any(|w| u.path.contains(w))), "{:#?}", again.unproved);
+    assert!(
+        again.unproved.iter().all(|u| ["immutable", "append", "several"].iter().any(|w| u.path.contains(w))),
+        "{:#?}",
+        again.unproved
+    );
     let differences: Vec<String> = compare(source.path(), target.path());
-    assert!(differences.iter().all(|d| ["immutable", "append", "several"].iter().any(|w| d.contains(w))), "{differences:#?}");
+    assert!(
+        differences.iter().all(|d| ["immutable", "append", "several"].iter().any(|w| d.contains(w))),
+        "{differences:#?}"
+    );
 }
 
 #[test]
 fn inherited_acls_and_groups_do_not_stay() {
     let scene = Scene::new("inherits");
-    let acl: Vec<u8> = [2_u32.to_le_bytes().to_vec(), [1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 99, 0, 0, 0].to_vec(), [4, 0, 7, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 7, 0, 255, 255, 255, 255].to_vec()].concat();
-    rustix::fs::setxattr(scene.target.path(), "system.posix_acl_default", &acl, rustix::fs::XattrFlags::empty()).unwrap();
+    let acl: Vec<u8> = [
+        2_u32.to_le_bytes().to_vec(),
+        [1, 0, 7, 0, 255, 255, 255, 255, 2, 0, 7, 0, 99, 0, 0, 0].to_vec(),
+        [4, 0, 7, 0, 255, 255, 255, 255, 16, 0, 7, 0, 255, 255, 255, 255, 32, 0, 7, 0, 255, 255, 255, 255].to_vec(),
+    ]
+    .concat();
+    rustix::fs::setxattr(scene.target.path(), "system.posix_acl_default", &acl, rustix::fs::XattrFlags::empty())
+        .unwrap();
     fs::set_permissions(scene.target.path(), fs::Permissions::from_mode(0o2775)).unwrap();
     if is_root() {
         std::os::unix::fs::chown(scene.target.path(), None, Some(77)).unwrap();
