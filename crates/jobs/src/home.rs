@@ -4,12 +4,14 @@
 //! HOME/keyring.toml    the server's identity and keys; readable by its owner alone
 //! HOME/DPMDB.sqlite    the catalog, in the embedded case
 //! HOME/config.toml     optional; `catalog = "postgres://…"` puts the catalog elsewhere
+//! HOME/lock            held while a command makes sources, replicas or volumes
 //! HOME/pool            the first volume, where none was named
 //! ```
 
 use std::{
-    fs, io,
-    os::unix::fs::DirBuilderExt,
+    fs::{self, File},
+    io,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -25,6 +27,7 @@ use zeroize::Zeroizing;
 use crate::error::JobError;
 
 const KEYRING: &str = "keyring.toml";
+const LOCK: &str = "lock";
 const CONFIG: &str = "config.toml";
 const CATALOG: &str = "DPMDB.sqlite";
 /// Where the first volume goes when nobody says otherwise.
@@ -112,6 +115,14 @@ pub(crate) fn new_keyring(home: &Path) -> Result<Keyring, JobError> {
         }
         done => Ok(done.map(|()| keyring)?),
     }
+}
+
+/// Waits until no other command makes something in this server: sources, replicas, volumes. Given up when dropped, or
+/// with the process.
+pub(crate) fn lock(home: &Path) -> Result<File, JobError> {
+    let path = home.join(LOCK);
+    let open = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    open.and_then(|file| file.lock().map(|()| file)).map_err(|error| unreadable(&path, &error))
 }
 
 /// The place of the first volume.

@@ -72,7 +72,11 @@ impl VolumeReader {
             };
             if !points.is_empty() && !points.iter().any(|(_, point)| named(point)) {
                 let message = format!("the volume has no points of a source `{wanted}`");
-                return Err(JobError::request("no-source", message, "`resurgam reader points VOLUME` shows the sources"));
+                return Err(JobError::request(
+                    "no-source",
+                    message,
+                    "`resurgam reader points VOLUME` shows the sources",
+                ));
             }
             points.retain(|(_, point)| named(point));
         }

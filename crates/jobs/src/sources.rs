@@ -92,6 +92,7 @@ impl Server {
             resurgam_model::policy::check_group_name(name)
                 .map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
         }
+        let _lock = home::lock(&self.home)?;
         let known = self.catalog.sources()?;
         let volume = self.volume_for(what.pool.as_deref())?;
         let mut sources: Vec<Source> = Vec::new();

@@ -12,11 +12,13 @@ use resurgam_model::{VolumeId, id::by_prefix, report::VolumeSummary};
 use resurgam_store::{
     StoreError, Volume,
     backend::{Backend, directory::Directory, read_whole},
+    error::Fault,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
+    pack::MIRROR,
     volume::{NewVolume, VOLUME_TOML},
 };
 
-use crate::{error::JobError, server::Server};
+use crate::{error::JobError, home, server::Server};
 
 /// No VOLUME.toml is longer.
 const HEADER_MAX: u64 = 1 << 20;
@@ -86,14 +88,17 @@ impl Server {
 
     /// Adds a volume: makes one in an empty or missing directory, or takes in one of this server that lies there.
     pub fn add_volume(&self, directory: &Path, passphrase: bool) -> Result<VolumeSummary, JobError> {
-        let record = self.add_volume_at(directory, passphrase)?;
+        let record = {
+            let _lock = home::lock(&self.home)?;
+            self.add_volume_at(directory, passphrase)?
+        };
         let all = self.volumes()?;
         all.into_iter().find(|volume| volume.id == record.id).ok_or_else(|| {
             JobError::request("no-volume", "the volume is gone from the catalog already", "add it again")
         })
     }
 
-    /// [`Server::add_volume`], as the catalog's row.
+    /// [`Server::add_volume`], as the catalog's row. For who holds the home's lock.
     pub(crate) fn add_volume_at(&self, directory: &Path, passphrase: bool) -> Result<VolumeRecord, JobError> {
         let bad = |error: io::Error| {
             JobError::request(
@@ -138,7 +143,15 @@ impl Server {
             }
             Err(error) => return Err(error),
         };
-        let document = read_whole(volume.backend(), VOLUME_TOML, HEADER_MAX)?;
+        let document = match read_whole(volume.backend(), VOLUME_TOML, HEADER_MAX) {
+            // Whoever was making the volume was killed between its two copies.
+            Err(error) if error.kind == Fault::NotFound => {
+                let second = read_whole(volume.backend(), &format!("{MIRROR}{VOLUME_TOML}"), HEADER_MAX)?;
+                volume.backend().replace(VOLUME_TOML, &second)?;
+                second
+            }
+            read => read?,
+        };
         let record = VolumeRecord {
             id: volume.id(),
             location: location.to_owned(),
@@ -200,7 +213,7 @@ impl Server {
         mut work: impl FnMut() -> Result<T, StoreError>,
     ) -> Result<T, JobError> {
         match work() {
-            Err(StoreError::Backend(error)) if error.kind == resurgam_store::error::Fault::Full => {
+            Err(StoreError::Backend(error)) if error.kind == Fault::Full => {
                 volume.backend().release_reserve()?;
                 Ok(work()?)
             }

@@ -1,6 +1,6 @@
 //! Loading the index: from its segments, and from packs that no segment covers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use resurgam_model::VolumeId;
 
@@ -10,7 +10,8 @@ use crate::{
     frame::{FrameKind, Sealer},
     index::{INDEX, Index, Segment},
     keys,
-    pack::{PACKS, PackId, PackKind, open::OpenPack},
+    limits::PACK_MAX,
+    pack::{MIRROR, PACKS, PackId, PackKind, open::OpenPack},
     volume::Volume,
 };
 
@@ -25,6 +26,9 @@ pub(crate) struct Loaded {
     pub(crate) objects: Vec<String>,
     /// Objects that are damaged, and how.
     pub(crate) damaged: Vec<(String, String)>,
+    /// Metadata packs of which no segment tells and only the second copy is there: their writer was killed between the
+    /// two.
+    pub(crate) half: Vec<PackId>,
 }
 
 impl Loaded {
@@ -50,7 +54,7 @@ impl Loaded {
     /// Compares the index with the packs that are there: reads the indexes of those that it lacks, and excludes those
     /// that are gone or have another length than they should.
     pub(crate) fn match_packs(&mut self, volume: &Volume) -> Result<HashMap<PackId, u64>, StoreError> {
-        let present = packs_present(volume.backend())?;
+        let mut present = packs_present(volume.backend())?;
         let gone: Vec<_> = self.index.packs().filter(|pack| present.get(&pack.id) != Some(&pack.length)).collect();
         for pack in gone {
             if pack.kind == PackKind::Meta
@@ -61,6 +65,15 @@ impl Loaded {
             self.index.exclude(pack.id);
             let what = if present.contains_key(&pack.id) { "its length is wrong" } else { "it is missing" };
             self.damaged.push((pack.id.object(), what.to_owned()));
+        }
+        for listed in volume.backend().list(&format!("{MIRROR}{PACKS}"))? {
+            if let Some(id) = listed.name.strip_prefix(MIRROR).and_then(PackId::of_object)
+                && !self.index.knows(id)
+                && let Entry::Vacant(place) = present.entry(id)
+            {
+                place.insert(listed.length);
+                self.half.push(id);
+            }
         }
         let mut sealer = volume.sealer()?;
         let mut unindexed = Segment::default();
@@ -89,6 +102,10 @@ impl Loaded {
             let (object, _) = write_segment(volume, &mut volume.sealer()?, unindexed)?;
             self.objects.push(object);
         }
+        for pack in &self.half {
+            let bytes = backend::read_whole(volume.backend(), &pack.mirror(), PACK_MAX)?;
+            volume.backend().replace(&pack.object(), &bytes)?;
+        }
         for (object, _) in &self.damaged {
             if object.starts_with(INDEX) {
                 volume.backend().delete(object)?;
@@ -110,14 +127,14 @@ pub(crate) fn read_pack_index(
     id: PackId,
     segment: &mut Segment,
 ) -> Result<(), StoreError> {
-    let mut read = |object: String| {
+    let mut read = |object: String| -> Result<(), StoreError> {
         let pack = OpenPack::open(backend, object, volume, id)?;
         let frames = pack.index(sealer)?;
         segment.add(id, pack.kind(), pack.length(), &frames);
         Ok(())
     };
     match read(id.object()) {
-        Err(error @ StoreError::Corrupt { .. }) => read(id.mirror()).map_err(|_| error),
+        Err(error) if error.is_damage() => read(id.mirror()).map_err(|_| error),
         done => done,
     }
 }

@@ -44,6 +44,8 @@ use packer::Packer;
 
 /// A registered writer of a volume. `&Session` is shared by all threads of a backup.
 pub struct Session {
+    /// The name of its registration.
+    writer: String,
     packer: Packer,
     shared: Arc<Shared>,
     chunker: Chunker,
@@ -117,10 +119,29 @@ impl Shared {
     }
 }
 
+/// What a session has stored is durable and indexed; it is registered still, so that what it relies on stays until its
+/// point is there.
+pub(crate) struct Stored {
+    writer: String,
+    shared: Arc<Shared>,
+}
+
+impl Stored {
+    /// Ends the registration. One that is not ended, by an error or a kill, tells whoever comes that packs may lie here
+    /// which no segment covers.
+    pub(crate) fn end(self) -> Result<(), StoreError> {
+        let Self { writer, shared } = self;
+        let volume = Arc::clone(&shared.volume);
+        drop(shared);
+        Ok(volume.backend().forget_writer(&writer)?)
+    }
+}
+
 impl Session {
     /// Registers a writer and loads what the volume has. What an interrupted writer stored before is found again.
     pub fn begin(volume: &Arc<Volume>) -> Result<Self, StoreError> {
-        let registered = volume.backend().register(&hex(&keys::random::<16>()?))?;
+        let writer = hex(&keys::random::<16>()?);
+        let registered = volume.backend().register(&writer)?;
         let condemned = collect::condemned(volume)?;
         let mut loaded = Loaded::segments(volume)?;
         loaded.match_packs(volume)?;
@@ -135,7 +156,7 @@ impl Session {
             failed: Mutex::default(),
             _registered: registered,
         });
-        Ok(Self { packer: Packer::start(&shared), chunker: Chunker::new(volume.keys()), shared })
+        Ok(Self { writer, packer: Packer::start(&shared), chunker: Chunker::new(volume.keys()), shared })
     }
 
     /// A lane for one thread: blobs put into one lane one after the other lie side by side in a frame.
@@ -195,16 +216,14 @@ impl Session {
     }
 
     /// Makes everything stored so far durable and findable. Every lane must have been flushed.
-    pub(crate) fn finish(self) -> Result<Arc<Counter>, StoreError> {
-        let Self { packer, shared, .. } = self;
+    pub(crate) fn finish(self) -> Result<Stored, StoreError> {
+        let Self { writer, packer, shared, .. } = self;
         let packs = packer.finish()?;
         if let Some(error) = held(&shared.failed).take() {
             return Err(error);
         }
         shared.index_packs(&packs)?;
-        let added = Arc::new(Counter::default());
-        added.add(shared.added.get());
-        Ok(added)
+        Ok(Stored { writer, shared })
     }
 
     /// Makes the point, and with it all that it refers to, durable. When this returns, a power cut takes nothing away.
@@ -214,9 +233,8 @@ impl Session {
         new: &NewPoint<'_>,
         signing: &SigningKey,
     ) -> Result<(PointText, String), StoreError> {
-        let shared = Arc::clone(&self.shared);
-        let volume = Arc::clone(&shared.volume);
-        let added = self.finish()?;
+        let volume = Arc::clone(&self.shared.volume);
+        let stored = self.finish()?;
         let mut text = PointText {
             document: PointText::DOCUMENT.to_owned(),
             volume: volume.id(),
@@ -228,14 +246,14 @@ impl Session {
             kind: new.kind,
             state: if new.unread == 0 { PointState::Complete } else { PointState::Partial },
             unread: new.unread,
-            added_bytes: added.get(),
+            added_bytes: stored.shared.added.get(),
             tree: tree.into(),
         };
         // The document counts itself, near enough: its own length changes with the digits of the sum.
         text.added_bytes += 2 * document::sign(&document::to_text(&text)?, signing).len() as u64;
         let document = document::sign(&document::to_text(&text)?, signing);
         volume.documents()?.write(&new.place.point(new.point), &document)?;
-        drop(shared);
+        stored.end()?;
         collect::merge_segments(&volume)?;
         Ok((text, document))
     }

@@ -98,5 +98,7 @@ fn holds(backend: &dyn Backend) -> Result<(), String> {
     let writer = backend.register("w1").map_err(text)?;
     ensure(backend.writers().map_err(text)?.alive == ["w1"], "a registered writer is not listed")?;
     drop(writer);
+    ensure(backend.writers().map_err(text)?.alive.is_empty(), "a writer that ended is alive")?;
+    backend.forget_writer("w1").map_err(text)?;
     ensure(backend.writers().map_err(text)? == super::Writers::default(), "a writer that ended is listed")
 }

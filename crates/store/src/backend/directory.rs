@@ -95,20 +95,6 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
-/// A writer that is at work. When it ends, its file goes; when it is killed, the file stays and its lock is free.
-struct Registered {
-    disk: Arc<dyn Disk>,
-    path: String,
-    _lock: Hold,
-}
-
-impl Drop for Registered {
-    fn drop(&mut self) {
-        // A file that stays behind counts as a killed writer's and does no harm.
-        let _ = self.disk.remove(&self.path);
-    }
-}
-
 struct FileUpload {
     disk: Arc<dyn Disk>,
     known: Arc<Mutex<HashSet<String>>>,
@@ -200,12 +186,7 @@ impl Backend for Directory {
             // Between our making the file and our locking it, somebody who lists the writers may hold it for a moment.
             for _ in 0..REGISTER_ATTEMPTS {
                 match self.disk.lock(&path)? {
-                    Some(lock) => {
-                        return Ok(
-                            Box::new(Registered { disk: Arc::clone(&self.disk), path: path.clone(), _lock: lock })
-                                as Hold,
-                        );
-                    }
+                    Some(hold) => return Ok(hold),
                     None => std::thread::yield_now(),
                 }
             }

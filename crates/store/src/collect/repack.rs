@@ -42,7 +42,7 @@ pub(super) fn repack(
     for mut lane in lanes {
         lane.flush()?;
     }
-    session.finish()?;
+    session.finish()?.end()?;
     Ok(moved)
 }
 

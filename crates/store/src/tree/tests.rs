@@ -15,7 +15,7 @@ fn stored(volume: &Arc<Volume>, entries: &[Entry]) -> TreeRoot {
     let mut tree = session.tree().unwrap();
     entries.iter().for_each(|entry| tree.push(entry).unwrap());
     let root = tree.finish().unwrap();
-    session.finish().unwrap();
+    session.finish().unwrap().end().unwrap();
     root
 }
 
@@ -107,7 +107,7 @@ fn long_lists_of_extents_come_back_in_order_and_change_in_one_place() {
     assert!(shared + 3 >= new.len(), "{shared} of {}", new.len());
     tree.push(&file("f", extents.iter().map(Extent::length).sum(), changed)).unwrap();
     let root = tree.finish().unwrap();
-    session.finish().unwrap();
+    session.finish().unwrap().end().unwrap();
     let reader = Reader::new(&volume).unwrap();
     let entry = TreeReader::new(&reader, &root).next().unwrap().unwrap();
     let Kind::File { content, .. } = entry.kind else { panic!("not a file") };

@@ -386,7 +386,7 @@ fn take_apart(
     }
     lane.flush()?;
     drop(lane);
-    session.finish()?;
+    session.finish()?.end()?;
     // The copy is durable and indexed; now the damaged pack leaves the index, and then its place.
     crate::collect::forget_packs(volume, &HashSet::from([id]))?;
     quarantine(volume, &id.object())?;

@@ -225,3 +225,32 @@ fn owners_are_left_alone_when_asked() {
     assert_eq!((made.uid(), made.mode() & 0o7777), (0, 0o755), "no setuid for another owner");
     assert_eq!(restored.unproved.len(), 1);
 }
+
+#[test]
+fn damage_costs_what_it_touches_and_no_more() {
+    let source = OddDir::new("damage");
+    let at = |p: &str| source.path().join(p);
+    for number in 0..300_u32 {
+        fs::write(at(&format!("tiny {number}")), number.to_le_bytes()).unwrap();
+    }
+    fs::write(at("large"), vec![1; 3 << 20]).unwrap();
+    fs::write(at("medium"), vec![2; 5000]).unwrap();
+    fs::hard_link(at("medium"), at("medium, too")).unwrap();
+    let pool = Pool::new();
+    let taken = pool.take(source.path());
+    // Every pack without a second copy, which are those with the content of files.
+    let packs: Vec<String> = pool.volume.backend().list("packs/").unwrap().into_iter().map(|l| l.name).collect();
+    let mirrored: Vec<String> = pool.volume.backend().list("mirror/").unwrap().into_iter().map(|l| l.name).collect();
+    let data: Vec<&String> = packs.iter().filter(|p| !mirrored.contains(&format!("mirror/{p}"))).collect();
+    assert!(!data.is_empty() && data.len() < packs.len(), "{packs:?} {mirrored:?}");
+    for pack in data {
+        pool.volume.backend().delete(pack).unwrap();
+    }
+    let target = OddDir::new("damage-back");
+    let restored = pool.restore(&taken, &to(target.path()));
+    let named: Vec<&str> = restored.unproved.iter().map(|u| u.path.as_str()).collect();
+    assert_eq!(named, ["large", "medium", "medium, too"]);
+    let there: Vec<_> = fs::read_dir(target.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(there.len(), 300, "only what is whole is there: {there:?}");
+    assert_eq!(fs::read(target.path().join("tiny 299")).unwrap(), 299_u32.to_le_bytes());
+}
