@@ -205,6 +205,14 @@ pub(crate) fn set_flags(file: impl AsFd, wanted: u32, clear: bool, faults: &mut 
     }
 }
 
+/// Takes the flags from something that keep it from being changed, so that a restore over it can be. `false`: it had none.
+pub(crate) fn unseal(file: impl AsFd) -> bool {
+    let Ok(now) = rustix::fs::ioctl_getflags(&file) else { return false };
+    // By bits: flags that the library has no name for must stay as they are.
+    let open = IFlags::from_bits_retain(now.bits() & !super::SEALING);
+    open != now && rustix::fs::ioctl_setflags(&file, open).is_ok()
+}
+
 fn stat_of(handle: &Handle<'_>) -> io::Result<Stat> {
     match handle {
         Handle::Open(file) => Stat::of(file),

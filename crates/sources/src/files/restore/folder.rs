@@ -24,7 +24,7 @@ use crate::{
     files::{
         attributes::{
             flags_of,
-            set::{Before, Handle, apply, apply_while_empty, set_flags},
+            set::{Before, Handle, apply, apply_while_empty, set_flags, unseal},
         },
         handle::open_directory,
         stat::Stat,
@@ -148,6 +148,10 @@ impl<'a> Folder<'a> {
         let stat = Stat::of(&fd)?;
         let mut faults = Vec::new();
         let early = finish.as_ref().map_or(0, |e| e.flags);
+        if !made && finish.is_some() {
+            // Restored over: its flags come back with its other attributes, when all in it is done.
+            unseal(&fd);
+        }
         apply_while_empty(&fd, early, &mut faults);
         let before = match (&parent, made) {
             // The group of a new directory may be inherited; what else might be was shed.

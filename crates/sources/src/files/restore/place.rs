@@ -11,11 +11,12 @@ use std::{
 
 use rustix::{
     fd::{AsFd, BorrowedFd, OwnedFd},
-    fs::{AtFlags, CWD, RenameFlags},
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags},
     io::Errno,
 };
 
 use super::Conflict;
+use crate::files::attributes::set::unseal;
 
 /// The longest name of a directory entry.
 const NAME_MAX: usize = 255;
@@ -92,6 +93,14 @@ fn overwrite(
 fn replace(dir: BorrowedFd<'_>, private: &[u8], name: &[u8]) -> io::Result<()> {
     match rustix::fs::renameat(dir, private, dir, name) {
         Err(Errno::ISDIR) => {}
+        // What stands there may be immutable or append-only. Whoever says `overwrite` means it.
+        Err(Errno::PERM) => {
+            return if unseal_named(dir, name) {
+                Ok(rustix::fs::renameat(dir, private, dir, name)?)
+            } else {
+                Err(Errno::PERM.into())
+            };
+        }
         other => return Ok(other?),
     }
     // A directory stands there. An empty one gives way.
@@ -102,6 +111,15 @@ fn replace(dir: BorrowedFd<'_>, private: &[u8], name: &[u8]) -> io::Result<()> {
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// Takes from a file or directory the flags that keep it as it is. Only those can have them; nothing else is opened.
+fn unseal_named(dir: BorrowedFd<'_>, name: &[u8]) -> bool {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+    let kind = stat.map(|stat| FileType::from_raw_mode(stat.st_mode));
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    matches!(kind, Ok(FileType::RegularFile | FileType::Directory))
+        && rustix::fs::openat(dir, name, flags, Mode::empty()).is_ok_and(unseal)
 }
 
 /// Whether a handle can be named by itself; older kernels allow that only to those who may read everything.
