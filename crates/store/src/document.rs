@@ -111,10 +111,18 @@ impl Documents<'_> {
         Ok(text)
     }
 
-    /// The document under `name`, from its second copy where the first is damaged or gone.
-    pub(crate) fn read(&mut self, name: &str) -> Result<String, StoreError> {
-        match self.read_one(name) {
-            Err(error) if error.is_damage() => self.read_one(&format!("{MIRROR}{name}")).map_err(|_| error),
+    /// What `parse` makes of the document under `name`, or of its second copy where the first is damaged, gone, or not what
+    /// should be there.
+    pub(crate) fn read<T>(
+        &mut self,
+        name: &str,
+        parse: impl Fn(&str, String) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match self.read_one(name).and_then(|document| parse(name, document)) {
+            Err(error) if error.is_damage() => {
+                let second = format!("{MIRROR}{name}");
+                self.read_one(&second).and_then(|document| parse(&second, document)).map_err(|_| error)
+            }
             found => found,
         }
     }

@@ -2,17 +2,15 @@
 
 mod cache;
 
-use std::sync::{
-    Arc, Mutex, PoisonError, RwLock,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use cache::FrameCache;
 
 use crate::{
+    backend::Listed,
     entry::{BlobId, Content, Extent},
     error::{BackendError, Fault, StoreError},
-    index::{Index, Located},
+    index::{INDEX, Index, Located},
     load::Loaded,
     pack::{
         PackKind,
@@ -27,8 +25,9 @@ pub struct Reader {
     volume: Arc<Volume>,
     index: RwLock<Arc<Index>>,
     cache: Mutex<FrameCache>,
-    /// Whether the index was compared with the packs that are there; done once, when something cannot be found.
-    matched: AtomicBool,
+    /// The segments that were there when the index was last compared with the packs; that is done when something cannot
+    /// be found, and again only if the segments have changed since.
+    matched: Mutex<Option<Vec<Listed>>>,
 }
 
 /// The bytes of a blob, inside the decoded frame that holds it.
@@ -59,7 +58,7 @@ impl Reader {
             volume: Arc::clone(volume),
             index: RwLock::new(Arc::new(index)),
             cache: Mutex::default(),
-            matched: AtomicBool::new(false),
+            matched: Mutex::new(None),
         }
     }
 
@@ -95,28 +94,35 @@ impl Reader {
     fn proved(&self, id: &BlobId, kind: PackKind) -> Result<BlobBytes, StoreError> {
         let mut first = StoreError::MissingBlob(*id);
         loop {
-            let copies: Vec<Located> = self.index().copies(id).collect();
-            for copy in copies {
+            let index = self.index();
+            for copy in index.copies(id) {
                 match self.copy(id, kind, &copy) {
                     Ok(bytes) => return Ok(bytes),
                     Err(error) => first = error,
                 }
             }
-            // Perhaps a collector moved it since the index was read, or the index lacks it: ask the packs, once.
-            if !(first.is_damage() && self.match_packs()?) {
+            // Perhaps a collector moved it since the index was read, or the index lacks it: ask the packs.
+            if !(first.is_damage() && self.match_packs(&index)?) {
                 return Err(first);
             }
         }
     }
 
-    /// Compares the index with the packs; `false`: that was done before.
-    fn match_packs(&self) -> Result<bool, StoreError> {
-        if self.matched.swap(true, Ordering::SeqCst) {
+    /// Compares the index with the packs; `false`: that has been done, and nothing has changed since. One thread does it, the
+    /// others wait for what it finds: `seen` is the index that the caller knows.
+    fn match_packs(&self, seen: &Arc<Index>) -> Result<bool, StoreError> {
+        let mut matched = self.matched.lock().unwrap_or_else(PoisonError::into_inner);
+        if !Arc::ptr_eq(seen, &self.index()) {
+            return Ok(true);
+        }
+        let segments = self.volume.backend().list(INDEX)?;
+        if matched.as_ref() == Some(&segments) {
             return Ok(false);
         }
         let mut loaded = Loaded::segments(&self.volume)?;
         loaded.match_packs(&self.volume)?;
         *self.index.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(loaded.index);
+        *matched = Some(segments);
         Ok(true)
     }
 

@@ -214,10 +214,10 @@ impl Volume {
 
     /// A point, and the signed document that says so.
     pub fn point_document(&self, place: &ReplicaPlace, point: PointId) -> Result<(PointText, String), StoreError> {
-        let object = place.point(point);
-        let document = self.documents()?.read(&object)?;
-        let text = self.check_point(&object, place, point, &document)?;
-        Ok((text, document))
+        self.documents()?.read(&place.point(point), |object, document| {
+            let text = self.check_point(object, place, point, &document)?;
+            Ok((text, document))
+        })
     }
 
     /// What a point's document says, if it is that of this very point.
@@ -243,12 +243,22 @@ impl Volume {
 
     /// What the volume says of a replica.
     pub fn replica(&self, place: &ReplicaPlace) -> Result<ReplicaText, StoreError> {
-        let object = place.description();
-        let document = self.documents()?.read(&object)?;
-        let body = document::verify(&document, &self.header.server_key).unwrap_or_default();
-        let text: ReplicaText = document::from_text(&object, body)?;
+        let parse = |object: &str, document: String| self.check_replica(object, place, &document);
+        self.documents()?.read(&place.description(), parse)
+    }
+
+    /// What a replica's document says, if it is that of this very replica.
+    pub(crate) fn check_replica(
+        &self,
+        object: &str,
+        place: &ReplicaPlace,
+        document: &str,
+    ) -> Result<ReplicaText, StoreError> {
+        let body = document::verify(document, &self.header.server_key);
+        let body = body.ok_or_else(|| StoreError::corrupt(object, "the server's signature on it does not hold"))?;
+        let text: ReplicaText = document::from_text(object, body)?;
         if (text.document.as_str(), text.volume, text.replica) != (ReplicaText::DOCUMENT, self.id(), place.replica) {
-            return Err(StoreError::corrupt(object, "it describes another replica"));
+            return Err(StoreError::corrupt(object, "it describes something else, in the place of this replica"));
         }
         Ok(text)
     }

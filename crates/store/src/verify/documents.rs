@@ -60,8 +60,9 @@ pub(super) fn verify(volume: &Volume, how: &Verify<'_>, verified: &mut Verified)
         let mut documents = volume.documents()?;
         let mut check = |object: &str| -> Result<Vec<u8>, StoreError> {
             let text = documents.read_one(object)?;
-            if let Some(point) = point {
-                volume.check_point(object, &place, point, &text)?;
+            match point {
+                Some(point) => volume.check_point(object, &place, point, &text).map(|_| ())?,
+                None => volume.check_replica(object, &place, &text).map(|_| ())?,
             }
             documents.encode(&text)
         };
