@@ -1,6 +1,10 @@
 //! A server in a temporary home, through what it promises.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicI64, Ordering},
+};
 
 use jiff::tz::TimeZone;
 use resurgam_model::{Timestamp, point::PointState, policy::Selection, report::BackupReport, retention::Retention};
@@ -10,13 +14,14 @@ use crate::{
     Cancel, Conflict, JobError, Meter, Protect, Recover, Scope, Server, Verify, VolumeReader, server::Environment,
 };
 
+/// A clock that goes on by a second each time that it is read.
+fn tick() -> Timestamp {
+    static SECONDS: AtomicI64 = AtomicI64::new(1_800_000_000);
+    Timestamp::from_second(SECONDS.fetch_add(1, Ordering::Relaxed)).unwrap()
+}
+
 fn environment() -> Environment {
-    Environment {
-        now: Timestamp::now,
-        time_zone: TimeZone::UTC,
-        passphrase: None,
-        host_name: "test.example".to_owned(),
-    }
+    Environment { now: tick, time_zone: TimeZone::UTC, passphrase: None, host_name: "test.example".to_owned() }
 }
 
 struct Scene {
@@ -206,7 +211,7 @@ fn a_job_of_a_dead_process_is_closed_when_the_server_is_opened_again() {
         subject: "/data".to_owned(),
         source: None,
         holder: crate::job::this_process(),
-        now: Timestamp::now(),
+        now: tick(),
         lease_seconds: 1000,
     };
     scene.server.catalog.start_job(&new).unwrap();
