@@ -198,6 +198,8 @@ impl Server {
             }
             match volume.point_document(place, id) {
                 Ok((text, document)) if text.source == source.id => {
+                    // Its writer may have been killed between the two copies.
+                    volume.restore_point_document(place, id, &document)?;
                     self.catalog.add_point(&point_record(&text, document))?;
                     self.notice(format!(
                         "point {id} of {} was in the volume and not in the catalog; it has been adopted",

@@ -38,14 +38,14 @@ pub(super) fn verify(volume: &Volume, how: &Verify<'_>, verified: &mut Verified)
         how.known.iter().map(|known| (known.place.point(known.point), known)).collect();
     // One copy without the other may be a point that is being made or given up at this moment: those get a second look
     // when all others have been seen.
+    let there = |name: &str| {
+        backend
+            .length(name)
+            .map(|_| true)
+            .or_else(|error| if error.kind == Fault::NotFound { Ok(false) } else { Err(error) })
+    };
     let (mut complete, mut single) = (Vec::new(), Vec::new());
     for name in &names {
-        let there = |name: &str| {
-            backend
-                .length(name)
-                .map(|_| true)
-                .or_else(|error| if error.kind == Fault::NotFound { Ok(false) } else { Err(error) })
-        };
         if there(name)? && there(&format!("{MIRROR}{name}"))? { complete.push(name) } else { single.push(name) }
     }
     let second_look = complete.len();
@@ -66,6 +66,17 @@ pub(super) fn verify(volume: &Volume, how: &Verify<'_>, verified: &mut Verified)
             }
             documents.encode(&text)
         };
+        // A point of which only the second copy is there, and which nobody reported done: its writer was killed between the
+        // two copies. All of it is durable, so it is completed; it is no damage.
+        if point.is_some() && !known.contains_key(name) && !there(name)? {
+            if let Ok(bytes) = check(&format!("{MIRROR}{name}")) {
+                match backend.replace(name, &bytes) {
+                    Err(error) if !matches!(error.kind, Fault::Full | Fault::ReadOnly) => return Err(error.into()),
+                    _ => {}
+                }
+            }
+            continue;
+        }
         let sound = both(name, how, verified, &mut check, &mut |name, bytes| Ok(backend.replace(name, bytes)?))?;
         if let (false, Some(known)) = (sound, known.get(name)) {
             mend_from_catalog(volume, how, known, "both copies are damaged", verified)?;
