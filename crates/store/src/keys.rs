@@ -329,12 +329,17 @@ pub fn hex(bytes: &[u8]) -> String {
     text
 }
 
-/// The bytes that hexadecimal digits stand for; `None` where they are none.
+/// The bytes that lower-case hexadecimal digits stand for; `None` where they are none. One spelling only: a flipped bit that
+/// makes a capital letter is damage like any other.
 pub fn unhex(text: &str) -> Option<Vec<u8>> {
     let digits = text.as_bytes();
     if !digits.len().is_multiple_of(2) {
         return None;
     }
-    let value = |digit: u8| (digit as char).to_digit(16).and_then(|value| u8::try_from(value).ok());
+    let value = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
     digits.chunks_exact(2).map(|pair| Some((value(pair[0])? << 4) | value(pair[1])?)).collect()
 }
