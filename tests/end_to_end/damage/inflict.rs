@@ -81,7 +81,9 @@ impl Inflicted {
             Damage::Garbage => fs::write(file, random.bytes(usize::try_from(length).unwrap())).unwrap(),
             Damage::Swap => {
                 let top = file.strip_prefix(pool).unwrap().components().next().unwrap();
-                let alike: Vec<PathBuf> = plain_tree::files_below(&pool.join(top))
+                let folder = pool.join(top);
+                let beside = if folder.is_dir() { plain_tree::files_below(&folder) } else { Vec::new() };
+                let alike: Vec<PathBuf> = beside
                     .into_iter()
                     .filter(|other| other != file && fs::read(other).unwrap() != fs::read(file).unwrap())
                     .collect();
