@@ -58,7 +58,19 @@ pub(crate) async fn bring_up_to_date(db: &DatabaseConnection, now: Timestamp) ->
                 return Ok(false);
             }
         }
-        None => refuse_foreign(db).await?,
+        None => {
+            if let Err(foreign) = refuse_foreign(db).await {
+                // Or another process has made the catalog since it was looked for.
+                match version(db).await? {
+                    Some((found, program)) => {
+                        if refuse_newer(found, program)? {
+                            return Ok(false);
+                        }
+                    }
+                    None => return Err(foreign),
+                }
+            }
+        }
     }
     let transaction = write_transaction(db).await?;
     let done = migrate(&transaction, now).await;
