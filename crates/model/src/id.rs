@@ -97,6 +97,12 @@ identity!(
     "a job"
 );
 
+identity!(
+    /// The life of one catalog, up to the next restoring.
+    LineageId,
+    "a lineage"
+);
+
 /// Why a shortened id named nothing or more than one thing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PrefixError {

@@ -6,7 +6,9 @@
 //! What it must not know: how anything is stored, listed, fetched or shown.
 
 pub mod bytepath;
+pub mod charter;
 pub mod id;
+pub mod lineage;
 pub mod point;
 pub mod policy;
 pub mod replica;
@@ -14,5 +16,5 @@ pub mod report;
 pub mod retention;
 
 pub use bytepath::BytePath;
-pub use id::{GroupId, JobId, PointId, ReplicaId, ServerId, SourceId, VolumeId};
+pub use id::{GroupId, JobId, LineageId, PointId, ReplicaId, ServerId, SourceId, VolumeId};
 pub use jiff::Timestamp;

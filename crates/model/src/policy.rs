@@ -15,6 +15,19 @@ pub struct Group {
     pub retention: Retention,
     /// How often a point is made, in seconds; the objective that status holds the source to. `None`: when asked.
     pub every_seconds: Option<u64>,
+    /// Calendar times at which a point is made, besides `every_seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
+}
+
+/// Times of a calendar: `0 2 * * 1-5` in `Europe/Berlin`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Calendar {
+    /// Minute, hour, day of the month, month, day of the week, as in `crontab(5)`.
+    pub cron: String,
+    /// IANA name of the time zone; `None`: the server's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
 }
 
 /// The name of the group that `protect` uses when none is given.
@@ -64,14 +77,56 @@ pub struct Selection {
     pub cross_file_systems: bool,
 }
 
+/// What kind of thing a data source is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SourceKind {
+    /// A folder tree or a file.
+    #[default]
+    Files,
+    /// The server's own catalog.
+    Dpmdb,
+}
+
+impl SourceKind {
+    /// Every kind with its word.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::Files, "files"), (Self::Dpmdb, "dpmdb")];
+}
+
+impl std::fmt::Display for SourceKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, word)| *word))
+    }
+}
+
+/// A word that names no kind of data source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a kind of data source")]
+pub struct UnknownSourceKind(pub String);
+
+impl std::str::FromStr for SourceKind {
+    type Err = UnknownSourceKind;
+
+    fn from_str(text: &str) -> Result<Self, UnknownSourceKind> {
+        let found = Self::ALL.iter().find(|(_, word)| *word == text);
+        found.map(|(kind, _)| *kind).ok_or_else(|| UnknownSourceKind(text.to_owned()))
+    }
+}
+
+/// The name of the data source that is the server's own catalog, and of the group that it is put into.
+pub const DPMDB: &str = "DPMDB";
+
 /// One thing protected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
     /// Its id.
     pub id: SourceId,
+    /// What kind of thing it is.
+    #[serde(default)]
+    pub kind: SourceKind,
     /// The group that it belongs to.
     pub group: GroupId,
-    /// The root: bytes of an absolute path.
+    /// The root: bytes of an absolute path; of the catalog, [`DPMDB`].
     pub root: Vec<u8>,
     /// What is left out.
     pub selection: Selection,
