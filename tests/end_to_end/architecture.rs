@@ -11,7 +11,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("sources", &["model", "store"]),
     ("catalog", &["model"]),
     ("jobs", &["model", "store", "sources", "catalog"]),
-    ("cli", &["model", "store", "sources", "catalog", "jobs"]),
+    ("rebuild", &["model", "store", "catalog", "jobs"]),
+    ("server", &["model", "store", "sources", "catalog", "jobs", "rebuild"]),
+    ("cli", &["model", "store", "sources", "catalog", "jobs", "rebuild", "server"]),
     ("tests", &[]),
 ];
 

@@ -122,9 +122,17 @@ impl Outcome {
         failure
     }
 
-    /// The points of the document.
+    /// The points of the document, but for those of the server's own catalog, which go along without being asked for.
     #[track_caller]
     pub fn points(&self) -> Vec<Point> {
+        let mut points = self.all_points();
+        points.retain(|point| point.source != "DPMDB");
+        points
+    }
+
+    /// Every point of the document.
+    #[track_caller]
+    pub fn all_points(&self) -> Vec<Point> {
         let document = self.json();
         let list = document["points"].as_array().unwrap_or_else(|| panic!("no `points`: {self}"));
         list.iter().map(|point| Point::parse(point, self)).collect()

@@ -1,12 +1,20 @@
 //! Opening a catalog, and how every verb reaches the database.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::{
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use resurgam_model::Timestamp;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    AccessMode, DatabaseConnection, DatabaseTransaction, IsolationLevel, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::{CatalogError, Fault, Location, postgres, schema, sqlite};
+use crate::{CatalogError, Fault, Location, postgres, schema, snapshot, sqlite};
 
 /// An open catalog. Many threads may share one; each verb has the connection to itself while it runs.
 ///
@@ -14,10 +22,13 @@ use crate::{CatalogError, Fault, Location, postgres, schema, sqlite};
 pub struct Catalog {
     /// What errors call the database.
     name: String,
+    location: Location,
     inner: Mutex<Inner>,
 }
 
 struct Inner {
+    /// The file that is open, where the catalog is one.
+    file: Option<OpenFile>,
     /// Drives the connection, on the thread of whoever calls. `None` only while the catalog is dropped.
     runtime: Option<Runtime>,
     db: DatabaseConnection,
@@ -49,44 +60,57 @@ impl Catalog {
 
     fn connect(location: &Location, now: Timestamp, create: bool) -> Result<Self, CatalogError> {
         let name = location.to_string();
-        let opened = not_inside_async().and_then(|()| {
-            let runtime = Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|e| Fault::Other(format!("the system gives no means to wait for events: {e}")))?;
-            let db = runtime.block_on(async {
-                let db = match location {
-                    Location::Sqlite(path) => sqlite::connect(path, create).await?,
-                    Location::Postgres { url } => postgres::connect(url).await?,
-                };
-                let ready = async {
-                    if !create && schema::version(&db).await?.is_none() {
-                        return Err(Fault::NotFound("the database is there and holds no catalog".to_owned()));
-                    }
-                    if schema::bring_up_to_date(&db, now).await? {
-                        sqlite::keep_reserve(&db).await;
-                    }
-                    Ok(())
-                };
-                match ready.await {
-                    Ok(()) => Ok(db),
-                    Err(fault) => {
-                        let _ = db.close().await;
-                        Err(fault)
-                    }
+        let file = match location {
+            Location::Sqlite(path) => Some(path.as_path()),
+            Location::Postgres { .. } => None,
+        };
+        Self::start(location, file, async || {
+            let db = match location {
+                Location::Sqlite(path) => sqlite::connect(path, create).await?,
+                Location::Postgres { url } => postgres::connect(url, None).await?,
+            };
+            or_close(db, async |db| {
+                if !create && schema::version(db).await?.is_none() {
+                    return Err(Fault::NotFound("the database is there and holds no catalog".to_owned()));
                 }
-            })?;
-            Ok(Inner { runtime: Some(runtime), db })
-        });
-        match opened {
-            Ok(inner) => Ok(Self { name, inner: Mutex::new(inner) }),
-            Err(fault) => Err(fault.at("open the catalog", &name)),
-        }
+                // PostgreSQL needs no copy: there a migration is one transaction that is whole or was never begun.
+                let keep = async |version| match location {
+                    Location::Sqlite(path) => snapshot::keep_before_migration(db, path, version).await,
+                    Location::Postgres { .. } => Ok(()),
+                };
+                if schema::bring_up_to_date(db, now, keep).await? {
+                    sqlite::keep_reserve(db).await;
+                }
+                schema::note_program(db, now).await
+            })
+            .await
+        })
+        .map_err(|fault| fault.at("open the catalog", &name))
+    }
+
+    /// A catalog on a connection that is made by `connect`; to `file`, where it is one.
+    pub(crate) fn start(
+        location: &Location,
+        file: Option<&Path>,
+        connect: impl AsyncFnOnce() -> Result<DatabaseConnection, Fault>,
+    ) -> Result<Self, Fault> {
+        let runtime = runtime()?;
+        // Looked at before it is opened: if another takes its place in between, the first verb will see it.
+        let before = OpenFile::at(file);
+        let db = runtime.block_on(connect())?;
+        let file = before.or_else(|| OpenFile::at(file));
+        let inner = Mutex::new(Inner { file, runtime: Some(runtime), db });
+        Ok(Self { name: location.to_string(), location: location.clone(), inner })
     }
 
     /// Where this catalog lies, without its password.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Where this catalog lies.
+    pub(crate) fn location(&self) -> &Location {
+        &self.location
     }
 
     /// The version of its schema.
@@ -119,9 +143,24 @@ impl Catalog {
             not_inside_async()?;
             let inner = self.lock();
             let runtime = inner.runtime.as_ref().ok_or_else(|| Fault::Other("the catalog is closed".to_owned()))?;
+            inner.file.as_ref().map_or(Ok(()), OpenFile::refuse_replaced)?;
             runtime.block_on(verb(&inner.db))
         };
         attempted().map_err(|fault: Fault| fault.at(attempt, &self.name))
+    }
+
+    /// Runs several queries that see one and the same moment. It asks for no right to write.
+    pub(crate) fn view<T>(
+        &self,
+        attempt: &str,
+        verb: impl AsyncFnOnce(&DatabaseTransaction) -> Result<T, Fault>,
+    ) -> Result<T, CatalogError> {
+        self.run(attempt, async |db| {
+            let transaction = read_transaction(db).await?;
+            let answer = verb(&transaction).await;
+            let _ = transaction.rollback().await;
+            answer
+        })
     }
 
     /// Runs a change of several statements: all of it happens, or nothing.
@@ -166,11 +205,68 @@ impl Drop for Catalog {
     }
 }
 
+/// Which file is open. One that another has taken the place of must not be written any more: SQLite finds a journal by
+/// its name, so that of the old file would be played into the new one.
+struct OpenFile {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl OpenFile {
+    fn at(path: Option<&Path>) -> Option<Self> {
+        let path = std::path::absolute(path?).ok()?;
+        let found = path.metadata().ok()?;
+        Some(Self { path, identity: (found.dev(), found.ino()) })
+    }
+
+    fn refuse_replaced(&self) -> Result<(), Fault> {
+        match self.path.metadata() {
+            Ok(found) if (found.dev(), found.ino()) == self.identity => Ok(()),
+            Ok(_) => Err(Fault::Replaced("another catalog was put in its place while it was open".to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(Fault::Replaced("its file was taken away while it was open".to_owned()))
+            }
+            Err(e) => Err(Fault::of_file(&e)),
+        }
+    }
+}
+
+/// A runtime for one connection, driven by whoever calls.
+pub(crate) fn runtime() -> Result<Runtime, Fault> {
+    not_inside_async()?;
+    let built = Builder::new_current_thread().enable_all().build();
+    built.map_err(|e| Fault::Other(format!("the system gives no means to wait for events: {e}")))
+}
+
+/// Closes the connection where the work fails: a file that is let go of properly leaves nothing beside it.
+pub(crate) async fn or_close(
+    db: DatabaseConnection,
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<(), Fault>,
+) -> Result<DatabaseConnection, Fault> {
+    match work(&db).await {
+        Ok(()) => Ok(db),
+        Err(fault) => {
+            let _ = db.close().await;
+            Err(fault)
+        }
+    }
+}
+
 /// Begins a transaction that will write. SQLite takes the lock at once: one that reads first and asks for it later can
 /// find that another has written in between, and must then fail.
 pub(crate) async fn write_transaction(db: &DatabaseConnection) -> Result<DatabaseTransaction, Fault> {
     let options =
         TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    Ok(db.begin_with_options(options).await?)
+}
+
+/// Begins a transaction that only reads. SQLite needs no more than its beginning: what is read first holds for the rest.
+pub(crate) async fn read_transaction(db: &DatabaseConnection) -> Result<DatabaseTransaction, Fault> {
+    let mut options = TransactionOptions::default();
+    if !sqlite::is_sqlite(db) {
+        options.isolation_level = Some(IsolationLevel::RepeatableRead);
+        options.access_mode = Some(AccessMode::ReadOnly);
+    }
     Ok(db.begin_with_options(options).await?)
 }
 

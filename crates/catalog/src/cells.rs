@@ -38,6 +38,21 @@ pub(crate) fn text(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Hexadecimal digits as bytes.
+pub(crate) fn unhex(digits: &str) -> Option<Vec<u8>> {
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| if let [a, b] = pair { Some(digit(*a)? << 4 | digit(*b)?) } else { None }).collect()
+}
+
+fn digit(character: u8) -> Option<u8> {
+    (character as char).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
 /// Reads cells of one row; an unreadable one is an error that names the row.
 pub(crate) struct Row<'a> {
     /// The table.

@@ -31,6 +31,8 @@ table!(server, "server", {
     name: String,
     public_key: Vec<u8>,
     created: String,
+    /// Its directory in a volume.
+    directory: String,
 });
 
 table!(protection_group, "protection_group", {
@@ -39,6 +41,7 @@ table!(protection_group, "protection_group", {
     name: String,
     retention: String,
     every_seconds: Option<i64>,
+    calendar: Option<String>,
 });
 
 table!(data_source, "data_source", {
@@ -48,6 +51,9 @@ table!(data_source, "data_source", {
     root: Vec<u8>,
     selection: String,
     retention: Option<String>,
+    kind: String,
+    /// The root with every byte shown.
+    root_text: String,
 });
 
 table!(volume, "volume", {
@@ -103,4 +109,64 @@ table!(job, "job", {
     started: String,
     ended: Option<String>,
     message: Option<String>,
+});
+
+table!(lineage, "lineage", {
+    /// Always 1: a catalog has one lineage at a time.
+    #[sea_orm(primary_key, auto_increment = false)]
+    slot: i64,
+    id: String,
+    parent: Option<String>,
+    generation: i64,
+    sequence: i64,
+    digest: String,
+    started: String,
+    origin: String,
+    frozen: Option<String>,
+});
+
+table!(catalog_copy, "catalog_copy", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    place: String,
+    keep: Option<i64>,
+    max_age_seconds: Option<i64>,
+    every_seconds: Option<i64>,
+});
+
+table!(drill, "drill", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    place: String,
+    time: String,
+    passed: i64,
+    recovery_point_seconds: i64,
+    recovery_time_milliseconds: i64,
+    message: String,
+});
+
+table!(alert, "alert", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    kind: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    subject: String,
+    severity: String,
+    message: String,
+    raised: String,
+    last_seen: String,
+    cleared: Option<String>,
+    count: i64,
+});
+
+table!(agent_patch, "agent_patch", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    major: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    minor: i64,
+    #[sea_orm(primary_key, auto_increment = false)]
+    build: i64,
+    file_name: String,
+    installed: String,
 });

@@ -34,6 +34,21 @@ pub enum Fault {
     /// It is not a database, or not a sound one, or not a catalog.
     #[error("{0}")]
     Corrupt(String),
+    /// A file that is no copy of a catalog at all.
+    #[error("{0}")]
+    Unrecognised(String),
+    /// A database, sound perhaps, of another program.
+    #[error("{0}")]
+    Foreign(String),
+    /// A file without a byte, or a database without a table.
+    #[error("{0}")]
+    Empty(String),
+    /// Another database was put in the place of this one while it was open.
+    #[error("{0}")]
+    Replaced(String),
+    /// Text that is no query, or not one that is let through.
+    #[error("{0}")]
+    Refused(String),
     /// A newer program has made the schema.
     #[error("its schema is version {found}, made by Resurgam {program}; this program knows versions up to {supported}")]
     Newer {
@@ -90,6 +105,11 @@ impl Fault {
             Self::Full(_) => "catalog-full",
             Self::ReadOnly(_) => "catalog-read-only",
             Self::Corrupt(_) => "catalog-corrupt",
+            Self::Unrecognised(_) => "catalog-unrecognised",
+            Self::Foreign(_) => "catalog-foreign",
+            Self::Empty(_) => "catalog-empty",
+            Self::Replaced(_) => "catalog-replaced",
+            Self::Refused(_) => "catalog-refused",
             Self::Newer { .. } => "catalog-newer",
             Self::Denied(_) => "catalog-denied",
             Self::Unreachable(_) => "catalog-unreachable",
@@ -112,6 +132,11 @@ impl Fault {
             Self::Corrupt(_) => {
                 "nothing was changed; set the file aside and bring back a copy (`dpmsync -RestoreDb`), or name the right database"
             }
+            Self::Unrecognised(_) | Self::Foreign(_) | Self::Empty(_) => {
+                "nothing was changed; name a copy of the catalog: a file of `catalog backup`, or a recovery point of DPMDB"
+            }
+            Self::Replaced(_) => "start the command again: it then works on the new one",
+            Self::Refused(_) => "correct the query and run it again; nothing was read or changed",
             Self::Newer { .. } => "nothing was changed; use that version of Resurgam or a newer one",
             Self::Denied(_) => "run as the user that owns the catalog, or correct the user and password",
             Self::Unreachable(_) => "start the database server, or correct host and port, and try again",

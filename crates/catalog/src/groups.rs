@@ -1,7 +1,7 @@
 //! Protection groups.
 
 use resurgam_model::{GroupId, policy::Group};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict};
 
 use crate::{
     Catalog, CatalogError, Fault, cells,
@@ -14,12 +14,7 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be read.
     pub fn groups(&self) -> Result<Vec<Group>, CatalogError> {
-        self.run("list the protection groups", async |db| {
-            let rows = protection_group::Entity::find().all(db).await?;
-            let mut groups = rows.into_iter().map(group).collect::<Result<Vec<_>, _>>()?;
-            groups.sort_by(|a, b| a.name.cmp(&b.name));
-            Ok(groups)
-        })
+        self.run("list the protection groups", async |db| read_all(db).await)
     }
 
     /// One group.
@@ -48,23 +43,7 @@ impl Catalog {
     /// # Errors
     /// [`Fault::Conflict`] where another group has its name; and where the database cannot be written.
     pub fn put_group(&self, group: &Group) -> Result<(), CatalogError> {
-        use protection_group::Column::{EverySeconds, Id, Name, Retention};
-        self.change("write a protection group", async |db| {
-            let row = protection_group::ActiveModel {
-                id: Set(group.id.to_string()),
-                name: Set(cells::text(&group.name)),
-                retention: Set(cells::json(&group.retention)?),
-                every_seconds: Set(group.every_seconds.map(cells::count)),
-            };
-            let update = OnConflict::column(Id).update_columns([Name, Retention, EverySeconds]).to_owned();
-            match protection_group::Entity::insert(row).on_conflict(update).exec_without_returning(db).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(match Fault::from(error) {
-                    Fault::Conflict(_) => Fault::Conflict(format!("there is a group named `{}` already", group.name)),
-                    fault => fault,
-                }),
-            }
-        })
+        self.change("write a protection group", async |db| write(db, group).await)
     }
 
     /// Removes a group.
@@ -86,12 +65,40 @@ impl Catalog {
     }
 }
 
+/// Every group, by name.
+pub(crate) async fn read_all(db: &impl ConnectionTrait) -> Result<Vec<Group>, Fault> {
+    let rows = protection_group::Entity::find().all(db).await?;
+    let mut groups = rows.into_iter().map(group).collect::<Result<Vec<_>, _>>()?;
+    groups.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(groups)
+}
+
+pub(crate) async fn write(db: &impl ConnectionTrait, group: &Group) -> Result<(), Fault> {
+    use protection_group::Column::{Calendar, EverySeconds, Id, Name, Retention};
+    let row = protection_group::ActiveModel {
+        id: Set(group.id.to_string()),
+        name: Set(cells::text(&group.name)),
+        retention: Set(cells::json(&group.retention)?),
+        every_seconds: Set(group.every_seconds.map(cells::count)),
+        calendar: Set(group.calendar.as_ref().map(cells::json).transpose()?),
+    };
+    let update = OnConflict::column(Id).update_columns([Name, Retention, EverySeconds, Calendar]).to_owned();
+    match protection_group::Entity::insert(row).on_conflict(update).exec_without_returning(db).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(match Fault::from(error) {
+            Fault::Conflict(_) => Fault::Conflict(format!("there is a group named `{}` already", group.name)),
+            fault => fault,
+        }),
+    }
+}
+
 fn group(row: protection_group::Model) -> Result<Group, Fault> {
     let cell = cells::Row { table: "protection_group", key: &row.id };
     Ok(Group {
         id: cell.parse("id", &row.id)?,
         retention: cell.json("retention", &row.retention)?,
         every_seconds: row.every_seconds.map(cells::to_count),
+        calendar: row.calendar.as_deref().map(|text| cell.json("calendar", text)).transpose()?,
         name: row.name,
     })
 }

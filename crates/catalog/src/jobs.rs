@@ -16,7 +16,8 @@ use std::{fmt, str::FromStr};
 use jiff::SignedDuration;
 use resurgam_model::{JobId, SourceId, Timestamp};
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set, sea_query::Expr,
+    ColumnTrait, DatabaseConnection, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect, Set,
+    sea_query::{Expr, Query},
 };
 
 use crate::{
@@ -213,6 +214,38 @@ impl Catalog {
             let limit = i64::try_from(limit).unwrap_or(i64::MAX).cast_unsigned();
             let newest = job::Entity::find().order_by_desc(Column::Started).order_by_desc(Column::Id).limit(limit);
             newest.all(db).await?.into_iter().map(record).collect()
+        })
+    }
+
+    /// The newest job of one kind on each subject that has ended, the oldest first.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn last_jobs(&self, kind: &str) -> Result<Vec<JobRecord>, CatalogError> {
+        self.run("list the last jobs", async |db| {
+            let ended = || Column::Kind.eq(cells::text(kind)).and(Column::Ended.is_not_null());
+            let newest = Query::select()
+                .column(Column::Subject)
+                .expr(Column::Started.max())
+                .from(job::Entity)
+                .and_where(ended())
+                .group_by_col(Column::Subject)
+                .to_owned();
+            let place = Expr::tuple([Expr::col(Column::Subject), Expr::col(Column::Started)]);
+            let rows = job::Entity::find()
+                .filter(ended().and(place.in_subquery(newest)))
+                .order_by_asc(Column::Started)
+                .order_by_asc(Column::Id)
+                .all(db)
+                .await?;
+            // Of two that began at the very same moment, the one with the greater id.
+            let mut jobs: Vec<JobRecord> = Vec::new();
+            for row in rows {
+                let job = record(row)?;
+                jobs.retain(|known| known.subject != job.subject);
+                jobs.push(job);
+            }
+            Ok(jobs)
         })
     }
 

@@ -33,31 +33,46 @@
 //!
 //! Names that begin with `tbl_` are left free: they are those of the document's views.
 
+mod alerts;
 mod catalog;
 mod cells;
+mod charter;
+mod copies;
 mod entity;
 mod error;
 mod groups;
 mod jobs;
+mod lineage;
 mod location;
 mod points;
 mod postgres;
+mod query;
 mod replicas;
+mod restore;
+mod rows;
 mod schema;
 mod server;
 mod settings;
+mod snapshot;
 mod sources;
 mod sqlite;
+mod tables;
 mod volumes;
 
+pub use alerts::{AlertRecord, Changes};
 pub use catalog::Catalog;
+pub use charter::{Applied, Apply, CharterChange, CharterKind, CharterRow};
 pub use error::{CatalogError, Fault};
 pub use jobs::{Holder, JobRecord, JobState, NewJob, UnknownJobState};
 pub use location::{InvalidLocation, Location};
 pub use points::{PointEntry, PointRecord};
+pub use query::QueryResult;
 pub use replicas::ReplicaRecord;
+pub use restore::{Building, Restored, create_new, restore};
+pub use rows::{RowChange, RowDifference, Rows};
 pub use schema::SCHEMA_VERSION;
 pub use server::ServerRecord;
+pub use snapshot::{Snapshot, SnapshotKind, inspect};
 pub use volumes::VolumeRecord;
 
 #[cfg(test)]

@@ -87,5 +87,26 @@ fn without_password(url: &str) -> String {
     options.map_or_else(|| format!("{scheme}://{place}"), |options| format!("{scheme}://{place}?{options}"))
 }
 
+/// The password of a URL, if it holds one.
+pub(crate) fn password(url: &str) -> Option<String> {
+    let (_, rest) = url.split_once("://")?;
+    let (place, options) = rest.split_once('?').map_or((rest, None), |(place, options)| (place, Some(options)));
+    let in_place = place.rsplit_once('@').and_then(|(user, _)| user.split_once(':')).map(|(_, password)| password);
+    let among_options = || options?.split('&').find_map(|option| option.strip_prefix("password="));
+    in_place.or_else(among_options).map(percent_decoded)
+}
+
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, others)) = rest.split_first() {
+        let coded = others.get(..2).filter(|_| *first == b'%');
+        let coded = coded.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(coded.unwrap_or(*first));
+        rest = if coded.is_some() { &others[2..] } else { others };
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 #[cfg(test)]
 mod tests;

@@ -32,12 +32,7 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be read.
     pub fn replicas(&self) -> Result<Vec<ReplicaRecord>, CatalogError> {
-        self.run("list the replicas", async |db| {
-            let rows = replica::Entity::find().all(db).await?;
-            let mut replicas = rows.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
-            replicas.sort_by_key(|r| r.id);
-            Ok(replicas)
-        })
+        self.run("list the replicas", async |db| read_all(db).await)
     }
 
     /// Writes a replica, be it new or known.
@@ -46,34 +41,7 @@ impl Catalog {
     /// [`Fault::NotFound`] where its source or volume is not there; [`Fault::Conflict`] where the replica is known with
     /// another source or volume; and where the database cannot be written.
     pub fn put_replica(&self, replica: &ReplicaRecord) -> Result<(), CatalogError> {
-        use replica::Column::{Cause, Id, State};
-        self.change("write a replica", async |db| {
-            let (source, volume) = (replica.source.to_string(), replica.volume.to_string());
-            if let Some(known) = replica::Entity::find_by_id(replica.id.to_string()).one(db).await?
-                && (known.source_id != source || known.volume_id != volume)
-            {
-                return Err(Fault::Conflict(format!(
-                    "replica {} is that of data source {} in volume {}, and stays so",
-                    known.id, known.source_id, known.volume_id
-                )));
-            }
-            if data_source::Entity::find_by_id(source.clone()).one(db).await?.is_none() {
-                return Err(Fault::NotFound(format!("there is no data source {source}")));
-            }
-            if volume::Entity::find_by_id(volume.clone()).one(db).await?.is_none() {
-                return Err(Fault::NotFound(format!("there is no volume {volume}")));
-            }
-            let row = replica::ActiveModel {
-                id: Set(replica.id.to_string()),
-                source_id: Set(source),
-                volume_id: Set(volume),
-                state: Set(replica.state.to_string()),
-                cause: Set(replica.cause.as_deref().map(cells::text)),
-            };
-            let update = OnConflict::column(Id).update_columns([State, Cause]).to_owned();
-            replica::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
-            Ok(())
-        })
+        self.change("write a replica", async |db| write(db, replica).await)
     }
 
     /// Says how far a replica can be trusted, and why.
@@ -111,6 +79,43 @@ impl Catalog {
             found(id, delete(db, id).await?)
         })
     }
+}
+
+/// Every replica, by id.
+pub(crate) async fn read_all(db: &impl ConnectionTrait) -> Result<Vec<ReplicaRecord>, Fault> {
+    let rows = replica::Entity::find().all(db).await?;
+    let mut replicas = rows.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    replicas.sort_by_key(|r| r.id);
+    Ok(replicas)
+}
+
+pub(crate) async fn write(db: &impl ConnectionTrait, replica: &ReplicaRecord) -> Result<(), Fault> {
+    use replica::Column::{Cause, Id, State};
+    let (source, volume) = (replica.source.to_string(), replica.volume.to_string());
+    if let Some(known) = replica::Entity::find_by_id(replica.id.to_string()).one(db).await?
+        && (known.source_id != source || known.volume_id != volume)
+    {
+        return Err(Fault::Conflict(format!(
+            "replica {} is that of data source {} in volume {}, and stays so",
+            known.id, known.source_id, known.volume_id
+        )));
+    }
+    if data_source::Entity::find_by_id(source.clone()).one(db).await?.is_none() {
+        return Err(Fault::NotFound(format!("there is no data source {source}")));
+    }
+    if volume::Entity::find_by_id(volume.clone()).one(db).await?.is_none() {
+        return Err(Fault::NotFound(format!("there is no volume {volume}")));
+    }
+    let row = replica::ActiveModel {
+        id: Set(replica.id.to_string()),
+        source_id: Set(source),
+        volume_id: Set(volume),
+        state: Set(replica.state.to_string()),
+        cause: Set(replica.cause.as_deref().map(cells::text)),
+    };
+    let update = OnConflict::column(Id).update_columns([State, Cause]).to_owned();
+    replica::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
+    Ok(())
 }
 
 async fn delete(db: &impl ConnectionTrait, id: ReplicaId) -> Result<u64, Fault> {

@@ -4,6 +4,9 @@
 //! run in one transaction with the note of them in `schema_change`, so a kill leaves the old version or the new one.
 
 mod m0001_first;
+mod m0002_copies;
+mod m0002_views;
+mod program;
 
 use resurgam_model::Timestamp;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, Statement, sea_query::Query};
@@ -12,7 +15,10 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use crate::{Fault, catalog::write_transaction, cells};
 
 /// The version of the schema that this program makes and needs.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
+
+/// Notes the version of the running program in a catalog that is up to date, where it is not noted yet.
+pub(crate) use program::note_unless_known as note_program;
 
 /// Where the versions are noted, with the programs that made them.
 const CHANGES: &str = "schema_change";
@@ -22,7 +28,7 @@ struct Migrator;
 impl MigratorTrait for Migrator {
     /// In order; the n-th makes version n.
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0002_copies::Migration)]
     }
 }
 
@@ -50,30 +56,31 @@ pub(crate) async fn version(db: &impl ConnectionTrait) -> Result<Option<(i64, St
 }
 
 /// Brings the schema to the version that this program knows. A newer one is refused. Writes nothing if it is that
-/// already, so that a catalog opens on a full disk. Answers whether anything was to be done.
-pub(crate) async fn bring_up_to_date(db: &DatabaseConnection, now: Timestamp) -> Result<bool, Fault> {
-    match version(db).await? {
-        Some((found, program)) => {
-            if refuse_newer(found, program)? {
-                return Ok(false);
-            }
-        }
-        None => {
-            if let Err(foreign) = refuse_foreign(db).await {
-                // Or another process has made the catalog since it was looked for.
-                match version(db).await? {
-                    Some((found, program)) => {
-                        if refuse_newer(found, program)? {
-                            return Ok(false);
-                        }
-                    }
-                    None => return Err(foreign),
-                }
-            }
+/// already, so that a catalog opens on a full disk. `keep` is called before an older schema is changed, with its version.
+/// Answers whether anything was to be done.
+pub(crate) async fn bring_up_to_date(
+    db: &DatabaseConnection,
+    now: Timestamp,
+    keep: impl AsyncFnOnce(i64) -> Result<(), Fault>,
+) -> Result<bool, Fault> {
+    let mut before = version(db).await?;
+    if before.is_none()
+        && let Err(foreign) = refuse_foreign(db).await
+    {
+        // Or another process has made the catalog since it was looked for.
+        before = version(db).await?;
+        if before.is_none() {
+            return Err(foreign);
         }
     }
+    if let Some((found, program)) = before {
+        if refuse_newer(found, program)? {
+            return Ok(false);
+        }
+        keep(found).await?;
+    }
     let transaction = write_transaction(db).await?;
-    let done = migrate(&transaction, now).await;
+    let done = migrate(&transaction, SCHEMA_VERSION, now).await;
     match done {
         Ok(()) => {
             transaction.commit().await?;
@@ -87,7 +94,7 @@ pub(crate) async fn bring_up_to_date(db: &DatabaseConnection, now: Timestamp) ->
 }
 
 /// Whether the version is the one that this program knows.
-fn refuse_newer(found: i64, program: String) -> Result<bool, Fault> {
+pub(crate) fn refuse_newer(found: i64, program: String) -> Result<bool, Fault> {
     if found > SCHEMA_VERSION {
         return Err(Fault::Newer { found, supported: SCHEMA_VERSION, program });
     }
@@ -106,7 +113,8 @@ async fn refuse_foreign(db: &DatabaseConnection) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn migrate(transaction: &DatabaseTransaction, now: Timestamp) -> Result<(), Fault> {
+/// Brings the schema up to `wanted`, which is at most [`SCHEMA_VERSION`].
+pub(crate) async fn migrate(transaction: &DatabaseTransaction, wanted: i64, now: Timestamp) -> Result<(), Fault> {
     if transaction.get_database_backend() == DbBackend::Postgres {
         // Two that find an empty database at once: the second waits here and then finds it made. The number is ours.
         transaction.execute_unprepared("SELECT pg_advisory_xact_lock(7233747172)").await?;
@@ -116,8 +124,8 @@ async fn migrate(transaction: &DatabaseTransaction, now: Timestamp) -> Result<()
         Some((found, _)) => found,
         None => 0,
     };
-    Migrator::up(transaction, None).await?;
-    for version in found + 1..=SCHEMA_VERSION {
+    Migrator::up(transaction, u32::try_from(wanted - found).ok()).await?;
+    for version in found + 1..=wanted {
         let note = Query::insert()
             .into_table(CHANGES)
             .columns(["version", "program", "applied"])
@@ -125,6 +133,9 @@ async fn migrate(transaction: &DatabaseTransaction, now: Timestamp) -> Result<()
             .map_err(|e| Fault::Other(e.to_string()))?
             .to_owned();
         transaction.execute(&note).await?;
+    }
+    if wanted == SCHEMA_VERSION {
+        program::note(transaction, now).await?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The identity that the catalog belongs to.
 
 use resurgam_model::{ServerId, Timestamp};
-use sea_orm::{EntityTrait, Set, sea_query::OnConflict};
+use sea_orm::{ConnectionTrait, EntityTrait, Set, sea_query::OnConflict};
 
 use crate::{Catalog, CatalogError, Fault, cells, entity::server};
 
@@ -27,9 +27,7 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be read.
     pub fn server(&self) -> Result<Option<ServerRecord>, CatalogError> {
-        self.run("read the server's identity", async |db| {
-            server::Entity::find_by_id(SLOT).one(db).await?.map(record).transpose()
-        })
+        self.run("read the server's identity", async |db| read(db).await)
     }
 
     /// Says which server this catalog belongs to.
@@ -37,21 +35,35 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be written.
     pub fn set_server(&self, server: &ServerRecord) -> Result<(), CatalogError> {
-        use server::Column::{Created, Id, Name, PublicKey};
-        let row = server::ActiveModel {
-            slot: Set(SLOT),
-            id: Set(server.id.to_string()),
-            name: Set(cells::text(&server.name)),
-            public_key: Set(server.public_key.clone()),
-            created: Set(cells::time(server.created)),
-        };
-        let replace =
-            OnConflict::column(server::Column::Slot).update_columns([Id, Name, PublicKey, Created]).to_owned();
-        self.run("write the server's identity", async |db| {
-            server::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await?;
-            Ok(())
-        })
+        self.run("write the server's identity", async |db| write(db, server).await)
     }
+}
+
+/// Reads the server, if there is one.
+pub(crate) async fn read(db: &impl ConnectionTrait) -> Result<Option<ServerRecord>, Fault> {
+    server::Entity::find_by_id(SLOT).one(db).await?.map(record).transpose()
+}
+
+pub(crate) async fn write(db: &impl ConnectionTrait, server: &ServerRecord) -> Result<(), Fault> {
+    use server::Column::{Created, Directory, Id, Name, PublicKey, Slot};
+    let row = server::ActiveModel {
+        slot: Set(SLOT),
+        id: Set(server.id.to_string()),
+        name: Set(cells::text(&server.name)),
+        public_key: Set(server.public_key.clone()),
+        created: Set(cells::time(server.created)),
+        directory: Set(directory(&server.name)),
+    };
+    let replace = OnConflict::column(Slot).update_columns([Id, Name, PublicKey, Created, Directory]).to_owned();
+    server::Entity::insert(row).on_conflict(replace).exec_without_returning(db).await?;
+    Ok(())
+}
+
+/// The name of the server's directory in a volume, as the store makes it; the document's views show paths.
+pub(crate) fn directory(name: &str) -> String {
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
+    let directory: String = name.chars().take(200).map(plain).collect();
+    if directory.trim_matches('.').is_empty() { "server".to_owned() } else { directory }
 }
 
 fn record(row: server::Model) -> Result<ServerRecord, Fault> {

@@ -1,9 +1,8 @@
 //! Data sources.
 
-use resurgam_model::{SourceId, policy::Source};
+use resurgam_model::{SourceId, bytepath::escape, policy::Source};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Set,
-    sea_query::OnConflict,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict,
 };
 
 use crate::{
@@ -17,12 +16,7 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be read.
     pub fn sources(&self) -> Result<Vec<Source>, CatalogError> {
-        self.run("list the data sources", async |db| {
-            let rows = data_source::Entity::find().all(db).await?;
-            let mut sources = rows.into_iter().map(source).collect::<Result<Vec<_>, _>>()?;
-            sources.sort_by(|a, b| (&a.root, a.id).cmp(&(&b.root, b.id)));
-            Ok(sources)
-        })
+        self.run("list the data sources", async |db| read_all(db).await)
     }
 
     /// One data source.
@@ -40,7 +34,7 @@ impl Catalog {
     /// # Errors
     /// [`Fault::NotFound`] where its group is not there; and where the database cannot be written.
     pub fn put_source(&self, source: &Source) -> Result<(), CatalogError> {
-        self.change("write a data source", async |db| put(db, source).await)
+        self.change("write a data source", async |db| write(db, source).await)
     }
 
     /// Writes a new data source, unless its root is protected already: of two that try at once, one finds the other's.
@@ -57,7 +51,7 @@ impl Catalog {
             if let Some(other) = same.one(db).await? {
                 return Err(Fault::Conflict(format!("data source {} has that root already", other.id)));
             }
-            put(db, source).await
+            write(db, source).await
         })
     }
 
@@ -80,8 +74,16 @@ impl Catalog {
     }
 }
 
-async fn put(db: &DatabaseTransaction, source: &Source) -> Result<(), Fault> {
-    use data_source::Column::{GroupId, Id, Retention, Root, Selection};
+/// Every data source, by root.
+pub(crate) async fn read_all(db: &impl ConnectionTrait) -> Result<Vec<Source>, Fault> {
+    let rows = data_source::Entity::find().all(db).await?;
+    let mut sources = rows.into_iter().map(source).collect::<Result<Vec<_>, _>>()?;
+    sources.sort_by(|a, b| (&a.root, a.id).cmp(&(&b.root, b.id)));
+    Ok(sources)
+}
+
+pub(crate) async fn write(db: &impl ConnectionTrait, source: &Source) -> Result<(), Fault> {
+    use data_source::Column::{GroupId, Id, Kind, Retention, Root, RootText, Selection};
     let group = source.group.to_string();
     if protection_group::Entity::find_by_id(group.clone()).one(db).await?.is_none() {
         return Err(Fault::NotFound(format!("there is no protection group {group}")));
@@ -89,11 +91,14 @@ async fn put(db: &DatabaseTransaction, source: &Source) -> Result<(), Fault> {
     let row = data_source::ActiveModel {
         id: Set(source.id.to_string()),
         group_id: Set(group),
+        kind: Set(source.kind.to_string()),
         root: Set(source.root.clone()),
+        root_text: Set(cells::text(&escape(&source.root))),
         selection: Set(cells::json(&source.selection)?),
         retention: Set(source.retention.as_ref().map(cells::json).transpose()?),
     };
-    let update = OnConflict::column(Id).update_columns([GroupId, Root, Selection, Retention]).to_owned();
+    let update =
+        OnConflict::column(Id).update_columns([GroupId, Kind, Root, RootText, Selection, Retention]).to_owned();
     data_source::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
     Ok(())
 }
@@ -102,6 +107,7 @@ fn source(row: data_source::Model) -> Result<Source, Fault> {
     let cell = cells::Row { table: "data_source", key: &row.id };
     Ok(Source {
         id: cell.parse("id", &row.id)?,
+        kind: cell.parse("kind", &row.kind)?,
         group: cell.parse("group_id", &row.group_id)?,
         selection: cell.json("selection", &row.selection)?,
         retention: row.retention.as_deref().map(|text| cell.json("retention", text)).transpose()?,

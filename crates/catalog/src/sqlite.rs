@@ -30,8 +30,12 @@ const JOURNAL_KEPT_BYTES: u32 = 4 << 20;
 const RESERVE_PAGES: i64 = 128;
 const RESERVE_PAGES_MIN: i64 = 32;
 
+/// Rows whose parent is not there.
+const ORPHANS: &str = "SELECT \"table\" || ' row ' || rowid || ' names a missing row of ' || parent AS answer \
+     FROM pragma_foreign_key_check";
+
 /// The first bytes of every SQLite database.
-const MAGIC: &[u8; 16] = b"SQLite format 3\0";
+pub(crate) const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 /// Opens the file; makes it, private to its owner, where it is missing and may be made.
 pub(crate) async fn connect(path: &Path, create: bool) -> Result<DatabaseConnection, Fault> {
@@ -60,6 +64,23 @@ pub(crate) async fn connect(path: &Path, create: bool) -> Result<DatabaseConnect
         .connect_with(options)
         .await?;
     let db = DatabaseConnection::from(pool);
+    refuse_old_library(&db).await?;
+    Ok(db)
+}
+
+/// Opens a copy to read it as it lies there: nothing is written, and no journal beside it is taken for its own.
+pub(crate) async fn connect_to_copy(path: &Path) -> Result<DatabaseConnection, Fault> {
+    let options = SqliteConnectOptions::new()
+        .filename(path)
+        .create_if_missing(false)
+        .read_only(true)
+        .immutable(true)
+        .pragma("mmap_size", "0")
+        .pragma("temp_store", "MEMORY")
+        .pragma("trusted_schema", "OFF")
+        .pragma("cell_size_check", "ON");
+    let pool = SqlitePoolOptions::new().max_connections(1).idle_timeout(None).max_lifetime(None);
+    let db = DatabaseConnection::from(pool.connect_with(options).await?);
     refuse_old_library(&db).await?;
     Ok(db)
 }
@@ -120,9 +141,30 @@ async fn refuse_old_library(db: &DatabaseConnection) -> Result<(), Fault> {
 pub(crate) async fn check(db: &DatabaseConnection) -> Result<Vec<String>, Fault> {
     let mut found = query_text(db, "SELECT quick_check AS answer FROM pragma_quick_check").await?;
     found.retain(|line| line != "ok");
-    let orphans = "SELECT \"table\" || ' row ' || rowid || ' names a missing row of ' || parent AS answer FROM pragma_foreign_key_check";
-    found.extend(query_text(db, orphans).await?);
+    found.extend(query_text(db, ORPHANS).await?);
     Ok(found)
+}
+
+/// What SQLite finds wrong with the file, indexes compared with their tables: slower, and all that it can tell.
+pub(crate) async fn check_fully(db: &DatabaseConnection) -> Result<Vec<String>, Fault> {
+    let mut found = query_text(db, "SELECT integrity_check AS answer FROM pragma_integrity_check").await?;
+    found.retain(|line| line != "ok");
+    found.extend(query_text(db, ORPHANS).await?);
+    Ok(found)
+}
+
+/// Writes a copy of the database as it is now, without its free pages, into an empty or missing file.
+pub(crate) async fn copy_into(db: &DatabaseConnection, path: &Path) -> Result<(), Fault> {
+    let path = path.to_str().ok_or_else(|| Fault::Other("SQLite needs a path in UTF-8".to_owned()))?;
+    let copy = Statement::from_sql_and_values(DbBackend::Sqlite, "VACUUM INTO ?", [path.into()]);
+    db.execute_raw(copy).await?;
+    Ok(())
+}
+
+/// A number that is another one once another connection has changed the database.
+pub(crate) async fn data_version(db: &DatabaseConnection) -> Result<i64, Fault> {
+    let ask = Statement::from_string(DbBackend::Sqlite, "SELECT data_version AS answer FROM pragma_data_version");
+    Ok(db.query_one_raw(ask).await?.map_or(Ok(0), |row| row.try_get("", "answer"))?)
 }
 
 async fn query_text(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, Fault> {

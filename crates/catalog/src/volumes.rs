@@ -1,7 +1,7 @@
 //! Volumes: where the backups lie.
 
 use resurgam_model::{Timestamp, VolumeId};
-use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict};
 
 use crate::{
     Catalog, CatalogError, Fault, cells,
@@ -27,12 +27,7 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be read.
     pub fn volumes(&self) -> Result<Vec<VolumeRecord>, CatalogError> {
-        self.run("list the volumes", async |db| {
-            let rows = volume::Entity::find().all(db).await?;
-            let mut volumes = rows.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
-            volumes.sort_by_key(|v| (v.added, v.id));
-            Ok(volumes)
-        })
+        self.run("list the volumes", async |db| read_all(db).await)
     }
 
     /// One volume.
@@ -50,18 +45,7 @@ impl Catalog {
     /// # Errors
     /// Where the database cannot be written.
     pub fn put_volume(&self, volume: &VolumeRecord) -> Result<(), CatalogError> {
-        use volume::Column::{Added, Document, Id, Location};
-        let row = volume::ActiveModel {
-            id: Set(volume.id.to_string()),
-            location: Set(cells::text(&volume.location)),
-            document: Set(cells::text(&volume.document)),
-            added: Set(cells::time(volume.added)),
-        };
-        let update = OnConflict::column(Id).update_columns([Location, Document, Added]).to_owned();
-        self.run("write a volume", async |db| {
-            volume::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
-            Ok(())
-        })
+        self.run("write a volume", async |db| write(db, volume).await)
     }
 
     /// Forgets a volume; what lies in it stays.
@@ -81,6 +65,27 @@ impl Catalog {
             }
         })
     }
+}
+
+/// Every volume, the first added first.
+pub(crate) async fn read_all(db: &impl ConnectionTrait) -> Result<Vec<VolumeRecord>, Fault> {
+    let rows = volume::Entity::find().all(db).await?;
+    let mut volumes = rows.into_iter().map(record).collect::<Result<Vec<_>, _>>()?;
+    volumes.sort_by_key(|v| (v.added, v.id));
+    Ok(volumes)
+}
+
+pub(crate) async fn write(db: &impl ConnectionTrait, volume: &VolumeRecord) -> Result<(), Fault> {
+    use volume::Column::{Added, Document, Id, Location};
+    let row = volume::ActiveModel {
+        id: Set(volume.id.to_string()),
+        location: Set(cells::text(&volume.location)),
+        document: Set(cells::text(&volume.document)),
+        added: Set(cells::time(volume.added)),
+    };
+    let update = OnConflict::column(Id).update_columns([Location, Document, Added]).to_owned();
+    volume::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
+    Ok(())
 }
 
 fn record(row: volume::Model) -> Result<VolumeRecord, Fault> {

@@ -6,17 +6,19 @@ use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
+mod disaster;
 mod look;
 mod policy;
 mod recover;
 mod server;
 
+pub(crate) use disaster::{Alerts, CatalogBackup, CatalogCommand, Dpmsync, Drill, Drilled, RecoveryKit, Serve};
 pub(crate) use look::{Diff, Find, Ls, Points};
-pub(crate) use policy::{Every, Keep, Leave};
+pub(crate) use policy::{At, Every, Keep, Leave};
 pub(crate) use recover::{How, Reader, ReaderLs, ReaderPoints, ReaderRecover, Recover};
 pub(crate) use server::{
     Backup, Completions, Expire, GroupCommand, GroupCreate, GroupSet, Jobs, Man, PoolAdd, PoolCommand, Protect, Prune,
-    SourceAdd, SourceCommand, SourceRemove, SourceSet, Verify,
+    SourceAdd, SourceCommand, SourceLoad, SourceRemove, SourceSet, Verify,
 };
 
 const AFTER_HELP: &str = "\
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Status,
     /// List jobs, the newest first
     Jobs(Jobs),
+    /// List what is wrong now
+    Alerts(Alerts),
     /// Check that everything in the pool is there and sound, and mend what can be mended
     Verify(Verify),
     /// Give up the recovery points that retention no longer keeps
@@ -99,6 +103,18 @@ pub(crate) enum Command {
     /// Protected sources
     #[command(subcommand)]
     Source(SourceCommand),
+    /// The server's own catalog: native backups, versions, queries
+    #[command(subcommand)]
+    Catalog(CatalogCommand),
+    /// Restore the catalog, and reconcile it with the volumes
+    Dpmsync(Box<Dpmsync>),
+    /// Rehearse losing the server: rebuild it in a scratch place from one copy, and compare
+    Drill(Drill),
+    /// What opens everything when the server is gone: one file under a passphrase, one page to print
+    #[command(subcommand)]
+    RecoveryKit(RecoveryKit),
+    /// Run the schedules: backups, native backups, expiry, prune, verification, drills, alerts
+    Serve(Serve),
     /// Read a volume with nothing else: no home, no catalog
     #[command(subcommand)]
     Reader(Reader),

@@ -1,12 +1,12 @@
 //! What the engine needs of the world, gathered in one place: the clock, the time zone, the machine's name.
 
-use resurgam_jobs::Environment;
+use resurgam_jobs::{Access, Environment};
 use resurgam_model::Timestamp;
 use zeroize::Zeroizing;
 
 /// The world as it is, with the passphrase where one was given.
 pub(crate) fn real(passphrase: Option<Zeroizing<Vec<u8>>>) -> Environment {
-    Environment { now, time_zone: time_zone(), passphrase, host_name: host_name() }
+    Environment { now, time_zone: time_zone(), passphrase, host_name: host_name(), volumes: Access::ReadWrite }
 }
 
 /// The time now.

@@ -28,6 +28,7 @@ mod progress;
 mod run;
 mod show;
 mod signals;
+mod switches;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -59,6 +60,7 @@ impl Ending {
 /// Runs the program with its arguments, the program's own name first.
 pub fn main(arguments: Vec<OsString>) -> ExitCode {
     defect::announce_in_one_line();
+    let arguments = switches::spelled_out(arguments);
     match Cli::try_parse_from(&arguments) {
         Ok(cli) => {
             let output = Output::new(&cli.global);

@@ -1,12 +1,19 @@
 //! One function for each command: arguments become a request, the answer is shown.
 
+mod alerts;
 mod backup;
+mod catalog;
+mod dpmsync;
+mod drill;
 mod group;
+mod kit;
 mod look;
 mod man;
 mod pool;
 mod reader;
 mod recover;
+mod restore;
+mod serve;
 mod source;
 mod status;
 mod upkeep;
@@ -49,12 +56,18 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Ending, Failure> {
         Command::Sources => source::list(&context),
         Command::Status => status::status(&context),
         Command::Jobs(arguments) => status::jobs(&context, arguments),
+        Command::Alerts(arguments) => alerts::run(&context, &arguments),
         Command::Verify(arguments) => upkeep::verify(&context, arguments),
         Command::Expire(arguments) => upkeep::expire(&context, arguments),
         Command::Prune(arguments) => upkeep::prune(&context, arguments),
         Command::Pool(command) => pool::run(&context, command),
         Command::Group(command) => group::run(&context, command),
         Command::Source(command) => source::run(&context, command),
+        Command::Catalog(command) => catalog::run(&context, command),
+        Command::Dpmsync(arguments) => dpmsync::run(&context, *arguments),
+        Command::Drill(arguments) => drill::run(&context, arguments),
+        Command::RecoveryKit(command) => kit::run(&context, command),
+        Command::Serve(arguments) => serve::run(&context, &arguments),
         Command::Reader(command) => reader::run(&context, command),
         Command::Completions(arguments) => man::completions(&context, arguments),
         Command::Man(arguments) => man::man(&context, arguments),

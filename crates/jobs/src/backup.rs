@@ -10,7 +10,7 @@ use resurgam_model::{
     PointId,
     bytepath::escape,
     point::{Point, PointKind, PointState},
-    policy::Source,
+    policy::{Source, SourceKind},
     replica::ReplicaState,
     report::{BackupReport, Failed, LeftOut, Unread},
 };
@@ -26,21 +26,40 @@ use crate::{
     job::{About, Ended},
     points::shown,
     server::Server,
-    sources::{Protect, Scope},
+    sources::{Protect, Scope, current_replica},
 };
 
 /// A point made, and what is to be said of it.
-struct Made {
-    point: Point,
-    unread: Vec<Unread>,
-    left_out: Vec<LeftOut>,
+pub(crate) struct Made {
+    pub(crate) point: Point,
+    pub(crate) unread: Vec<Unread>,
+    pub(crate) left_out: Vec<LeftOut>,
 }
 
 impl Server {
     /// Makes what is missing and takes a point of each path.
     pub fn protect(&self, what: &Protect, meter: &Meter, cancel: &Cancel) -> Result<BackupReport, JobError> {
         let sources = self.sources_for(what)?;
-        self.take_points(&sources, false, meter, cancel)
+        let catalog = self.catalog.sources()?.into_iter().find(|source| source.kind == SourceKind::Dpmdb);
+        let mut report =
+            if what.manual { BackupReport::default() } else { self.take_points(&sources, false, meter, cancel)? };
+        // The catalog goes along without being asked; what keeps it from doing so keeps nothing else from being done.
+        if let Some(source) = catalog.filter(|source| self.is_protected_now(source)) {
+            match self.is_dpmdb_due(&source) {
+                Ok(false) => {}
+                Ok(true) => match self.take_points(&[source], false, &Meter::default(), cancel) {
+                    Ok(made) => report.catalog = made.points.into_iter().next(),
+                    Err(error) => self.notice(format!("no recovery point of the catalog: {error}")),
+                },
+                Err(error) => self.notice(format!("no recovery point of the catalog: {error}")),
+            }
+        }
+        Ok(report)
+    }
+
+    fn is_protected_now(&self, source: &Source) -> bool {
+        let replica = self.replica_of(source.id).ok().flatten();
+        replica.is_some_and(|replica| replica.state != ReplicaState::Stopped)
     }
 
     /// Takes points. `consistency_check`: reads every source in full and proves the replica against it.
@@ -53,9 +72,14 @@ impl Server {
     ) -> Result<BackupReport, JobError> {
         let mut sources = self.sources_in(scope)?;
         if scope.source.is_none() {
-            let stopped: Vec<_> =
-                self.catalog.replicas()?.into_iter().filter(|replica| replica.state == ReplicaState::Stopped).collect();
-            sources.retain(|source| stopped.iter().all(|replica| replica.source != source.id));
+            let idle = [ReplicaState::Stopped, ReplicaState::ManualCreationPending];
+            let replicas = self.catalog.replicas()?;
+            let is_idle = |source: &Source| {
+                current_replica(&replicas, source.id).is_some_and(|replica| idle.contains(&replica.state))
+            };
+            sources.retain(|source| !is_idle(source));
+            // The catalog last, so that its point knows the others'.
+            sources.sort_by_key(|source| source.kind == SourceKind::Dpmdb);
         }
         if sources.is_empty() {
             return Err(JobError::request(
@@ -84,7 +108,7 @@ impl Server {
                 even_unwritten: false,
             };
             let made = self.run(about, cancel, || {
-                let made = self.take_point(source, full, meter, cancel)?;
+                let made = self.with_scripts(source, cancel, || self.take_point(source, full, meter, cancel))?;
                 let partial = !made.unread.is_empty();
                 let message = format!(
                     "point {}: {} files, {} bytes, {} added",
@@ -114,7 +138,18 @@ impl Server {
     }
 
     fn take_point(&self, source: &Source, full: bool, meter: &Meter, cancel: &Cancel) -> Result<Made, JobError> {
-        let root = PathBuf::from(std::ffi::OsStr::from_bytes(&source.root));
+        self.take_point_from(source, None, full, meter, cancel)
+    }
+
+    /// Takes a point of a source from where it lies, or from a folder that was carried here by hand.
+    pub(crate) fn take_point_from(
+        &self,
+        source: &Source,
+        carried: Option<&Path>,
+        full: bool,
+        meter: &Meter,
+        cancel: &Cancel,
+    ) -> Result<Made, JobError> {
         let replica = self.replica_of(source.id)?.ok_or_else(|| {
             JobError::request(
                 "no-replica",
@@ -122,6 +157,7 @@ impl Server {
                 "`resurgam protect` it again",
             )
         })?;
+        refuse_unready(source, &replica, carried.is_some())?;
         let record = self.volume_record(replica.volume)?;
         let volume = self.open_volume(&record)?;
         let place = self.place_of(&replica);
@@ -130,12 +166,19 @@ impl Server {
             let message = format!("another backup of {} is running", escape(&source.root));
             return Err(JobError::request("busy", message, "wait until it has ended; `resurgam jobs` shows it"));
         };
+        self.publish_capsule_to(&volume)?;
         self.adopt_points(&volume, &place, source)?;
+        let staged = if source.kind == SourceKind::Dpmdb { Some(self.stage_catalog()?) } else { None };
+        let root = match (&staged, carried) {
+            (Some(staged), _) => staged.path().to_owned(),
+            (None, Some(carried)) => carried.to_owned(),
+            (None, None) => PathBuf::from(std::ffi::OsStr::from_bytes(&source.root)),
+        };
         let reader = Reader::new(&volume)?;
         let previous = if full { None } else { self.previous(&volume, &place, source)? };
         let session = Session::begin(&volume)?;
         let what = Capture {
-            root: root.clone(),
+            root,
             selection: source.selection.clone(),
             never_entered: self.never_entered(Path::new(&record.location))?,
             threads: 0,
@@ -155,12 +198,16 @@ impl Server {
         let made = point_record(&text, document);
         let entry = made.entry.clone();
         self.catalog.add_point(&made)?;
-        self.catalog.set_replica_state(replica.id, ReplicaState::Valid, None)?;
+        let (state, cause) = match carried {
+            None => (ReplicaState::Valid, None),
+            Some(_) => (ReplicaState::Inconsistent, Some(LOADED)),
+        };
+        self.catalog.set_replica_state(replica.id, state, cause)?;
         Ok(Made { point: shown(&entry, &source.root), unread: captured.unread, left_out: captured.left_out })
     }
 
     /// Writes group and policy beside the points, so that the volume describes itself.
-    fn describe(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<(), JobError> {
+    pub(crate) fn describe(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<(), JobError> {
         let group = self.catalog.group(source.group)?;
         let mut policy = toml::Table::new();
         let mut put = |key: &str, value: Result<toml::Value, toml::ser::Error>| {
@@ -171,6 +218,7 @@ impl Server {
         if let Some(group) = &group {
             put("group", toml::Value::try_from(group));
         }
+        put("kind", toml::Value::try_from(source.kind));
         put("selection", toml::Value::try_from(&source.selection));
         if let Some(retention) = &source.retention {
             put("retention", toml::Value::try_from(retention));
@@ -242,8 +290,27 @@ impl Server {
     }
 }
 
+/// Why a replica is inconsistent that was filled by hand.
+pub const LOADED: &str = "loaded by hand, not yet checked against its source";
+
+fn refuse_unready(source: &Source, replica: &ReplicaRecord, carried: bool) -> Result<(), JobError> {
+    match replica.state {
+        ReplicaState::ManualCreationPending if !carried => Err(JobError::request(
+            "manual-creation-pending",
+            format!("the first copy of {} is to be loaded by hand", escape(&source.root)),
+            "carry a copy of it here and run `resurgam source load SOURCE DIR`",
+        )),
+        ReplicaState::Missing => Err(JobError::request(
+            "replica-missing",
+            format!("the replica of {} is missing from its volume", escape(&source.root)),
+            "`dpmsync -ReallocateReplica` gives it a new place; `dpmsync -Sync` looks for it again",
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// A point's row of the catalog, made from its document alone.
-pub(crate) fn point_record(text: &PointText, document: String) -> PointRecord {
+pub fn point_record(text: &PointText, document: String) -> PointRecord {
     let entry = PointEntry {
         id: text.point,
         source: text.source,

@@ -31,6 +31,7 @@ impl Server {
         if dry_run {
             return Ok(self.plan(points)?.0);
         }
+        self.must_not_be_frozen("give up recovery points")?;
         let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
             let (report, entries) = self.plan(points)?;

@@ -3,7 +3,7 @@
 use resurgam_model::{
     GroupId,
     id::by_prefix,
-    policy::{Group, check_group_name},
+    policy::{Calendar, Group, check_group_name},
     report::{GroupSummary, SourceSummary},
     retention::Retention,
 };
@@ -25,7 +25,9 @@ impl Server {
         name: &str,
         retention: Retention,
         every_seconds: Option<u64>,
+        calendar: Option<Calendar>,
     ) -> Result<GroupSummary, JobError> {
+        check_calendar(calendar.as_ref())?;
         check_group_name(name)
             .map_err(|error| JobError::request("group-name", error.to_string(), "choose another name"))?;
         check_retention(&retention)?;
@@ -36,8 +38,10 @@ impl Server {
                 "`resurgam group set` changes it",
             ));
         }
-        let group = Group { id: GroupId::from_random(random()?), name: name.to_owned(), retention, every_seconds };
+        let group =
+            Group { id: GroupId::from_random(random()?), name: name.to_owned(), retention, every_seconds, calendar };
         self.catalog.put_group(&group)?;
+        self.publish_capsules()?;
         Ok(summary(&group, 0))
     }
 
@@ -47,6 +51,7 @@ impl Server {
         name: &str,
         retention: Option<Retention>,
         every_seconds: Option<Option<u64>>,
+        calendar: Option<Option<Calendar>>,
     ) -> Result<GroupSummary, JobError> {
         let mut group = self.find_group(name)?;
         if let Some(retention) = retention {
@@ -56,7 +61,12 @@ impl Server {
         if let Some(every) = every_seconds {
             group.every_seconds = every;
         }
+        if let Some(calendar) = calendar {
+            check_calendar(calendar.as_ref())?;
+            group.calendar = calendar;
+        }
         self.catalog.put_group(&group)?;
+        self.publish_capsules()?;
         Ok(self.group(&group.id.to_string())?.0)
     }
 
@@ -71,7 +81,8 @@ impl Server {
     /// Removes a group without sources.
     pub fn remove_group(&self, name: &str) -> Result<(), JobError> {
         let group = self.find_group(name)?;
-        Ok(self.catalog.remove_group(group.id)?)
+        self.catalog.remove_group(group.id)?;
+        self.publish_capsules()
     }
 
     pub(crate) fn find_group(&self, wanted: &str) -> Result<Group, JobError> {
@@ -88,12 +99,18 @@ impl Server {
     }
 }
 
+fn check_calendar(calendar: Option<&Calendar>) -> Result<(), JobError> {
+    let checked = calendar.map_or(Ok(()), resurgam_model::schedule::check_calendar);
+    checked.map_err(|error| JobError::request("calendar", error.to_string(), "give five fields as in crontab, quoted"))
+}
+
 fn summary(group: &Group, sources: u64) -> GroupSummary {
     GroupSummary {
         id: group.id,
         name: group.name.clone(),
         retention: group.retention.describe(),
         every_seconds: group.every_seconds,
+        calendar: group.calendar.clone(),
         sources,
     }
 }

@@ -4,6 +4,8 @@
 //! HOME/keyring.toml    the server's identity and keys; readable by its owner alone
 //! HOME/DPMDB.sqlite    the catalog, in the embedded case
 //! HOME/config.toml     optional; `catalog = "postgres://…"` puts the catalog elsewhere
+//! HOME/Scripting/      scripts around backups: ScriptingConfig.xml
+//! HOME/staging/        copies of the catalog on their way into a recovery point
 //! HOME/lock            held while a command makes sources, replicas or volumes
 //! HOME/pool            the first volume, where none was named
 //! ```
@@ -50,8 +52,13 @@ fn unreadable(path: &Path, error: &io::Error) -> JobError {
 }
 
 /// Makes the home, private to its owner, where it is missing.
-pub(crate) fn create(home: &Path) -> Result<(), JobError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(home).map_err(|error| unreadable(home, &error))
+pub fn create(home: &Path) -> Result<(), JobError> {
+    create_private(home).map_err(|error| unreadable(home, &error))
+}
+
+/// Makes a directory that its owner alone can enter, where it is missing.
+pub(crate) fn create_private(directory: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)
 }
 
 /// The home must be there.
@@ -68,7 +75,7 @@ pub(crate) fn must_exist(home: &Path) -> Result<(), JobError> {
 }
 
 /// Where the catalog lies.
-pub(crate) fn catalog_location(home: &Path) -> Result<Location, JobError> {
+pub fn catalog_location(home: &Path) -> Result<Location, JobError> {
     let path = home.join(CONFIG);
     let config = match fs::read_to_string(&path) {
         Ok(text) => toml::from_str::<Config>(&text).map_err(|error| {
@@ -90,7 +97,7 @@ pub(crate) fn catalog_location(home: &Path) -> Result<Location, JobError> {
 }
 
 /// Reads the keyring. `None`: there is none.
-pub(crate) fn read_keyring(home: &Path) -> Result<Option<Keyring>, JobError> {
+pub fn read_keyring(home: &Path) -> Result<Option<Keyring>, JobError> {
     let backend = Directory::local(home);
     let bytes = match resurgam_store::backend::read_whole(&backend, KEYRING, TEXT_MAX) {
         Ok(bytes) => Zeroizing::new(bytes),
@@ -101,6 +108,11 @@ pub(crate) fn read_keyring(home: &Path) -> Result<Option<Keyring>, JobError> {
         let message = format!("{}: the keyring is damaged or of a newer version", home.join(KEYRING).display());
         JobError::request("keyring", message, "put it back from a copy of the home")
     })
+}
+
+/// Stores a keyring durably, in the place of the one that may be there.
+pub fn write_keyring(home: &Path, keyring: &Keyring) -> Result<(), JobError> {
+    Ok(Directory::local(home).replace(KEYRING, keyring.to_text()?.as_bytes())?)
 }
 
 /// Makes a new identity and stores it durably.

@@ -71,6 +71,25 @@ impl Server {
         result.map(|ended| ended.value)
     }
 
+    /// Runs `work` as a job, for the crates above. `work` answers whether all of it was done, what it achieved in a few
+    /// words, and its value.
+    ///
+    /// # Errors
+    /// What `work` fails with; and where the catalog cannot be written.
+    pub fn as_job<T>(
+        &self,
+        kind: &'static str,
+        subject: String,
+        cancel: &Cancel,
+        work: impl FnOnce() -> Result<(bool, String, T), JobError>,
+    ) -> Result<T, JobError> {
+        let about = About { kind, subject, source: None, even_unwritten: true };
+        self.run(about, cancel, || {
+            let (whole, message, value) = work()?;
+            Ok(Ended { partial: !whole, message, value })
+        })
+    }
+
     /// Keeps the lease of a job alive while `work` runs.
     fn with_lease<T>(&self, id: JobId, cancel: &Cancel, work: impl FnOnce() -> T) -> T {
         let (ended, wait) = mpsc::channel::<()>();

@@ -14,25 +14,37 @@ pub use resurgam_store::{Cancel, Meter};
 
 mod backup;
 mod browse;
+pub mod capsule;
+pub mod dpmdb;
 pub mod error;
 mod expire;
+mod facts;
+mod freeze;
 mod groups;
-mod home;
+pub mod home;
 mod job;
+mod load;
+mod native;
 mod points;
 mod prune;
 mod reader;
 mod recover;
+mod scripts;
 mod server;
 mod sources;
+mod survivability;
 mod verify;
 mod volumes;
 
+pub use backup::{LOADED, point_record};
 pub use error::JobError;
+pub use facts::kit;
+pub use native::{CATALOG_BACKUP, CatalogBackup};
 pub use reader::VolumeReader;
 pub use recover::Recover;
-pub use server::{Environment, Server};
+pub use server::{Access, Environment, Server};
 pub use sources::{Protect, Scope, SourceChange};
+pub use survivability::read_about;
 pub use verify::Verify;
 
 #[cfg(test)]

@@ -1,7 +1,12 @@
 //! Finding recovery points, and telling of them.
 
 use resurgam_catalog::PointEntry;
-use resurgam_model::{bytepath::escape, id::by_prefix, point::Point, policy::Source};
+use resurgam_model::{
+    bytepath::escape,
+    id::by_prefix,
+    point::Point,
+    policy::{DPMDB, Source},
+};
 
 use crate::{error::JobError, server::Server};
 
@@ -23,7 +28,7 @@ pub(crate) fn shown(entry: &PointEntry, root: &[u8]) -> Point {
 }
 
 /// The point that `wanted` names among `points`, oldest first: an id, the beginning of one, or `latest`.
-pub(crate) fn pick(points: Vec<Point>, wanted: &str, source_named: bool) -> Result<Point, JobError> {
+pub(crate) fn pick(mut points: Vec<Point>, wanted: &str, source_named: bool) -> Result<Point, JobError> {
     if wanted != "latest" {
         return by_prefix(wanted, points, |point| point.id.to_string()).map_err(|error| {
             JobError::request(
@@ -32,6 +37,10 @@ pub(crate) fn pick(points: Vec<Point>, wanted: &str, source_named: bool) -> Resu
                 "`resurgam points` shows the points",
             )
         });
+    }
+    if !source_named {
+        // The server's own catalog is meant only where it is named.
+        points.retain(|point| point.source != DPMDB);
     }
     let mut sources: Vec<_> = points.iter().map(|point| point.source_id).collect();
     sources.sort();

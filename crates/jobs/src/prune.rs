@@ -15,6 +15,9 @@ use crate::{
 impl Server {
     /// Gives the space of given-up points back.
     pub fn prune(&self, dry_run: bool, cancel: &Cancel) -> Result<PruneReport, JobError> {
+        if !dry_run {
+            self.must_not_be_frozen("prune")?;
+        }
         let mut report = PruneReport::default();
         for record in self.catalog.volumes()? {
             let about = About {
@@ -25,6 +28,11 @@ impl Server {
             };
             let work = || {
                 let volume = self.open_volume(&record)?;
+                if !dry_run {
+                    // Here it shows whether another catalog has taken this one's place.
+                    self.publish_capsule_to(&volume)?;
+                    self.must_not_be_frozen("prune")?;
+                }
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
                 let message = format!(

@@ -49,8 +49,12 @@ fn point_of(text: &PointText) -> Point {
 impl VolumeReader {
     /// Opens the volume in a directory.
     pub fn open(directory: &Path, passphrase: Option<Zeroizing<Vec<u8>>>) -> Result<Self, JobError> {
-        let unlock = Unlock { wrapping: None, passphrase };
-        Ok(Self { volume: Arc::new(Volume::open(Arc::new(Directory::local(directory)), &unlock)?) })
+        Self::open_with(directory, &Unlock { wrapping: None, passphrase })
+    }
+
+    /// Opens the volume in a directory with whatever opens it.
+    pub fn open_with(directory: &Path, unlock: &Unlock) -> Result<Self, JobError> {
+        Ok(Self { volume: Arc::new(Volume::open(Arc::new(Directory::local(directory)), unlock)?) })
     }
 
     fn read_points(&self, source: Option<&str>) -> Result<(Vec<(ReplicaPlace, Point)>, Unreadable), JobError> {

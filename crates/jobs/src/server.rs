@@ -23,6 +23,18 @@ pub struct Environment {
     pub passphrase: Option<Zeroizing<Vec<u8>>>,
     /// The machine's name, as it shall stand in a new server's identity (FQDN).
     pub host_name: String,
+    /// What may be done to volumes.
+    pub volumes: Access,
+}
+
+/// What may be done to volumes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Access {
+    /// Everything.
+    #[default]
+    ReadWrite,
+    /// Nothing is ever written to one: for drills.
+    ReadOnly,
 }
 
 /// One Resurgam installation, opened at its home.
@@ -118,12 +130,46 @@ impl Server {
         Ok(server)
     }
 
+    /// The catalog, for what rebuilds and reconciles it.
+    pub fn catalog(&self) -> &Catalog {
+        &self.catalog
+    }
+
+    /// The server's keys.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
+    }
+
+    /// The server's identity, as the catalog has it.
+    pub fn record(&self) -> &ServerRecord {
+        &self.record
+    }
+
+    /// The server's own directory.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
+    /// Keeps what makes new recovery kits, with the server's other secrets.
+    ///
+    /// # Errors
+    /// Where the keyring cannot be written.
+    pub fn set_kit(&mut self, text: &str) -> Result<(), JobError> {
+        self.keyring.kit = Some(Zeroizing::new(text.to_owned()));
+        home::write_keyring(&self.home, &self.keyring)
+    }
+
+    /// What it was opened with of the world.
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
     pub(crate) fn now(&self) -> Timestamp {
         (self.environment.now)()
     }
 
     /// Something that the person should know although the command goes on.
-    pub(crate) fn notice(&self, text: impl Into<String>) {
+    pub fn notice(&self, text: impl Into<String>) {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(text.into());
     }
 

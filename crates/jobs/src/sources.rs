@@ -9,10 +9,10 @@ use std::{
 
 use resurgam_catalog::{Fault, ReplicaRecord, VolumeRecord};
 use resurgam_model::{
-    GroupId, ReplicaId, SourceId,
+    GroupId, ReplicaId, SourceId, VolumeId,
     bytepath::escape,
     id::by_prefix,
-    policy::{DEFAULT_GROUP, Group, Selection, Source},
+    policy::{DEFAULT_GROUP, Group, Selection, Source, SourceKind},
     replica::ReplicaState,
     report::SourceSummary,
     retention::Retention,
@@ -35,6 +35,8 @@ pub struct Protect {
     pub every_seconds: Option<u64>,
     /// What is left out of new sources.
     pub selection: Selection,
+    /// The first copy of new sources is to be loaded by hand (`source load`).
+    pub manual: bool,
 }
 
 /// Which sources something is about.
@@ -105,8 +107,11 @@ impl Server {
                 Some(source) => self.as_asked(source.clone(), what)?,
                 None => self.new_source(root, what)?,
             };
-            self.replica_in(&source, &volume)?;
+            self.replica_in(&source, &volume, what.manual)?;
             sources.push(source);
+        }
+        if let Some(catalog) = self.ensure_dpmdb()? {
+            self.replica_in(&catalog, &volume, false)?;
         }
         if let Some(every) = what.every_seconds {
             for source in &sources {
@@ -116,11 +121,12 @@ impl Server {
                 }
             }
         }
+        self.publish_capsules()?;
         Ok(sources)
     }
 
     /// The pool and the home cannot protect themselves as files, nor be recovered into.
-    pub(crate) fn refuse_own(&self, attempt: &str, path: &Path, pool: Option<&Path>) -> Result<(), JobError> {
+    pub fn refuse_own(&self, attempt: &str, path: &Path, pool: Option<&Path>) -> Result<(), JobError> {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         let root =
             path.ancestors().find_map(|known| Some((known.canonicalize().ok()?, path.strip_prefix(known).ok()?)));
@@ -180,6 +186,7 @@ impl Server {
         let group = self.group_for(what.group.as_deref().unwrap_or(DEFAULT_GROUP))?;
         let source = Source {
             id: SourceId::from_random(random()?),
+            kind: SourceKind::Files,
             group: group.id,
             root: root.clone(),
             selection: what.selection.clone(),
@@ -208,6 +215,7 @@ impl Server {
             name: name.to_owned(),
             retention: Retention::default(),
             every_seconds: None,
+            calendar: None,
         };
         match self.catalog.put_group(&group) {
             Err(error) if matches!(error.fault, Fault::Conflict(_)) => {
@@ -231,23 +239,30 @@ impl Server {
     }
 
     /// The replica of a source; made in `volume` where it has none.
-    fn replica_in(&self, source: &Source, volume: &VolumeRecord) -> Result<ReplicaRecord, JobError> {
+    fn replica_in(&self, source: &Source, volume: &VolumeRecord, manual: bool) -> Result<ReplicaRecord, JobError> {
         if let Some(replica) = self.replica_of(source.id)? {
             return Ok(replica);
         }
-        let replica = ReplicaRecord {
-            id: ReplicaId::from_random(random()?),
-            source: source.id,
-            volume: volume.id,
-            state: ReplicaState::CreationPending,
-            cause: None,
-        };
+        let state = if manual { ReplicaState::ManualCreationPending } else { ReplicaState::CreationPending };
+        let cause = manual.then(|| "its first copy is to be loaded: `resurgam source load`".to_owned());
+        self.new_replica(source.id, volume.id, state, cause)
+    }
+
+    pub(crate) fn new_replica(
+        &self,
+        source: SourceId,
+        volume: VolumeId,
+        state: ReplicaState,
+        cause: Option<String>,
+    ) -> Result<ReplicaRecord, JobError> {
+        let replica = ReplicaRecord { id: ReplicaId::from_random(random()?), source, volume, state, cause };
         self.catalog.put_replica(&replica)?;
         Ok(replica)
     }
 
+    /// The replica that a source's points go to.
     pub(crate) fn replica_of(&self, source: SourceId) -> Result<Option<ReplicaRecord>, JobError> {
-        Ok(self.catalog.replicas()?.into_iter().find(|replica| replica.source == source))
+        Ok(current_replica(&self.catalog.replicas()?, source).cloned())
     }
 
     /// The sources of a scope.
@@ -300,10 +315,11 @@ impl Server {
             *newest = (*newest).max(Some(point.time));
         }
         let summary = |source: &Source| {
-            let replica = replicas.iter().find(|replica| replica.source == source.id);
+            let replica = current_replica(&replicas, source.id);
             let (count, newest) = points.get(&source.id).copied().unwrap_or_default();
             SourceSummary {
                 id: source.id,
+                kind: source.kind.to_string(),
                 root: escape(&source.root),
                 group: groups.get(&source.group).cloned().unwrap_or_default(),
                 state: replica.map_or(ReplicaState::CreationPending, |replica| replica.state).to_string(),
@@ -311,6 +327,7 @@ impl Server {
                 volume: replica.map(|replica| replica.volume),
                 points: count,
                 newest,
+                retention: source.retention.as_ref().map(Retention::describe),
             }
         };
         Ok(sources.iter().map(summary).collect())
@@ -330,14 +347,23 @@ impl Server {
         if !delete_points {
             // A source with points stays in the catalog as stopped: the points need its name.
             if let (Some(replica), false) = (&replica, points.is_empty()) {
-                return Ok(self.catalog.set_replica_state(replica.id, ReplicaState::Stopped, None)?);
+                self.catalog.set_replica_state(replica.id, ReplicaState::Stopped, None)?;
+                return self.publish_capsules();
             }
         }
+        if !points.is_empty() {
+            self.must_not_be_frozen("give up the points of a source")?;
+        }
+        if source.kind == SourceKind::Dpmdb {
+            self.forget_dpmdb()?;
+        }
         self.give_up(&points)?;
-        if let Some(replica) = replica {
+        // Every place that it ever had, also those that are missing.
+        for replica in self.catalog.replicas()?.into_iter().filter(|replica| replica.source == source.id) {
             self.catalog.remove_replica(replica.id)?;
         }
-        Ok(self.catalog.remove_source(source.id)?)
+        self.catalog.remove_source(source.id)?;
+        self.publish_capsules()
     }
 
     /// Changes a source.
@@ -354,9 +380,17 @@ impl Server {
             source.selection = selection;
         }
         self.catalog.put_source(&source)?;
+        self.publish_capsules()?;
         let mut summaries = self.summaries(&[source])?;
         summaries.pop().ok_or_else(|| JobError::request("no-source", "the source is gone", "add it again"))
     }
+}
+
+/// Of all places that a source ever had, the one that its points go to: not one that is missing, if there is another.
+pub(crate) fn current_replica(replicas: &[ReplicaRecord], source: SourceId) -> Option<&ReplicaRecord> {
+    let mut own: Vec<_> = replicas.iter().filter(|replica| replica.source == source).collect();
+    own.sort_by_key(|replica| (replica.state == ReplicaState::Missing, replica.id));
+    own.into_iter().next()
 }
 
 fn check_selection(selection: &Selection) -> Result<(), JobError> {

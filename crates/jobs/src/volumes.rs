@@ -11,14 +11,19 @@ use resurgam_catalog::VolumeRecord;
 use resurgam_model::{VolumeId, id::by_prefix, report::VolumeSummary};
 use resurgam_store::{
     StoreError, Volume,
-    backend::{Backend, directory::Directory, read_whole},
+    backend::{Backend, directory::Directory, read_only::ReadOnly, read_whole},
+    enrol::enrol_again,
     error::Fault,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
     pack::MIRROR,
-    volume::{NewVolume, VOLUME_TOML},
+    volume::{NewVolume, VOLUME_TOML, VolumeHeader},
 };
 
-use crate::{error::JobError, home, server::Server};
+use crate::{
+    error::JobError,
+    home,
+    server::{Access, Server},
+};
 
 /// No VOLUME.toml is longer.
 const HEADER_MAX: u64 = 1 << 20;
@@ -28,11 +33,53 @@ impl Server {
         Unlock { wrapping: Some(self.keyring.wrapping.clone()), passphrase: self.environment.passphrase.clone() }
     }
 
+    /// Where a volume lies, as this server may use it.
+    fn backend_at(&self, location: &Path) -> Arc<dyn Backend> {
+        let directory = Directory::local(location);
+        match self.environment.volumes {
+            Access::ReadWrite => Arc::new(directory),
+            Access::ReadOnly => Arc::new(ReadOnly(Arc::new(directory))),
+        }
+    }
+
+    /// What the volume at a place says of itself: read, and as its text.
+    pub fn header_at(&self, location: &Path) -> Result<(VolumeHeader, String), JobError> {
+        let backend = self.backend_at(location);
+        let header = Volume::header(&*backend)?;
+        let text = read_whole(&*backend, VOLUME_TOML, HEADER_MAX)
+            .or_else(|_| read_whole(&*backend, &format!("{MIRROR}{VOLUME_TOML}"), HEADER_MAX))?;
+        Ok((header, String::from_utf8_lossy(&text).into_owned()))
+    }
+
+    /// Opens a volume of this server under whatever key it was signed with, to look at it. The second value says that it
+    /// would have to be enrolled again before it is written to.
+    pub fn open_to_read(&self, location: &Path) -> Result<(Arc<Volume>, bool), JobError> {
+        let volume = Volume::open(self.backend_at(location), &self.unlock())?;
+        let lost = volume.about().server_key != self.keyring.signing.public();
+        Ok((Arc::new(volume), lost))
+    }
+
+    /// Opens a volume of this server. Where the server's key was lost and is another now, the volume is enrolled again,
+    /// which the second value tells.
+    pub fn open_or_enrol(&self, location: &Path) -> Result<(Arc<Volume>, bool), JobError> {
+        let backend = self.backend_at(location);
+        let header = Volume::header(&*backend)?;
+        if header.server_key == self.keyring.signing.public() {
+            return Ok((Arc::new(Volume::open(backend, &self.unlock())?), false));
+        }
+        if self.environment.volumes == Access::ReadOnly {
+            return self.open_to_read(location);
+        }
+        let (signing, wrapping) = (&self.keyring.signing, &self.keyring.wrapping);
+        let volume = enrol_again(backend, &self.unlock(), self.keyring.server, signing, wrapping)?;
+        Ok((Arc::new(volume), true))
+    }
+
     /// Opens the volume at a place, which must be one of this server.
     fn open_at(&self, location: &Path) -> Result<Arc<Volume>, JobError> {
-        let backend: Arc<dyn Backend> = Arc::new(Directory::local(location));
+        let backend = self.backend_at(location);
         let header = Volume::header(&*backend)?;
-        if header.server != self.keyring.server || header.server_key != self.keyring.signing.public() {
+        if header.server != self.keyring.server {
             let what = format!("the volume belongs to another server, {} ({})", header.server_name, header.server);
             let remedy = "use another directory for this server's pool; `resurgam reader` recovers from that volume without a server";
             return Err(JobError::request(
@@ -41,11 +88,18 @@ impl Server {
                 remedy,
             ));
         }
+        if header.server_key != self.keyring.signing.public() && self.environment.volumes == Access::ReadWrite {
+            return Err(JobError::request(
+                "volume-not-enrolled",
+                format!("{}: the volume was signed by another key of this server", location.display()),
+                "`dpmsync -Sync` enrols the volumes of a rebuilt server again",
+            ));
+        }
         Ok(Arc::new(Volume::open(backend, &self.unlock())?))
     }
 
     /// Opens a volume that the catalog knows.
-    pub(crate) fn open_volume(&self, record: &VolumeRecord) -> Result<Arc<Volume>, JobError> {
+    pub fn open_volume(&self, record: &VolumeRecord) -> Result<Arc<Volume>, JobError> {
         let volume = self.open_at(Path::new(&record.location))?;
         if volume.id() != record.id {
             let what = format!(
@@ -92,6 +146,7 @@ impl Server {
             let _lock = home::lock(&self.home)?;
             self.add_volume_at(directory, passphrase)?
         };
+        self.publish_capsules()?;
         let all = self.volumes()?;
         all.into_iter().find(|volume| volume.id == record.id).ok_or_else(|| {
             JobError::request("no-volume", "the volume is gone from the catalog already", "add it again")
@@ -158,8 +213,29 @@ impl Server {
             document: String::from_utf8_lossy(&document).into_owned(),
             added: self.now(),
         };
+        self.refuse_twin(&record)?;
         self.catalog.put_volume(&record)?;
         Ok(record)
+    }
+
+    /// Two volumes of one GUID are one that somebody copied. Which of them is meant, nobody can say.
+    fn refuse_twin(&self, found: &VolumeRecord) -> Result<(), JobError> {
+        let Some(known) = self.catalog.volume(found.id)?.filter(|known| known.location != found.location) else {
+            return Ok(());
+        };
+        if self.open_volume(&known).is_ok() {
+            let message = format!(
+                "volume {} lies in {} and in {}: one is a copy of the other",
+                found.id, known.location, found.location
+            );
+            return Err(JobError::request(
+                "volume-twice",
+                message,
+                "unmount or move away the copy; nothing was changed in either",
+            ));
+        }
+        self.notice(format!("volume {} was in {} and is in {} now", found.id, known.location, found.location));
+        Ok(())
     }
 
     fn make_volume(&self, directory: &Path, passphrase: bool) -> Result<Arc<Volume>, JobError> {
@@ -188,7 +264,8 @@ impl Server {
     /// Forgets a volume (id, prefix, or path) without deleting anything in it. Refused while replicas lie there.
     pub fn remove_volume(&self, volume: &str) -> Result<(), JobError> {
         let record = self.find_volume(volume)?;
-        Ok(self.catalog.remove_volume(record.id)?)
+        self.catalog.remove_volume(record.id)?;
+        self.publish_capsules()
     }
 
     fn find_volume(&self, wanted: &str) -> Result<VolumeRecord, JobError> {

@@ -140,7 +140,11 @@ impl std::str::FromStr for CopyKind {
     type Err = UnknownCopyKind;
 
     fn from_str(text: &str) -> Result<Self, UnknownCopyKind> {
-        Self::ALL.iter().find(|(_, word)| *word == text).map(|(k, _)| *k).ok_or_else(|| UnknownCopyKind(text.to_owned()))
+        Self::ALL
+            .iter()
+            .find(|(_, word)| *word == text)
+            .map(|(k, _)| *k)
+            .ok_or_else(|| UnknownCopyKind(text.to_owned()))
     }
 }
 

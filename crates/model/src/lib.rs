@@ -5,15 +5,18 @@
 //!
 //! What it must not know: how anything is stored, listed, fetched or shown.
 
+pub mod alert;
 pub mod bytepath;
 pub mod charter;
 pub mod id;
 pub mod lineage;
 pub mod point;
 pub mod policy;
+pub mod reconcile;
 pub mod replica;
 pub mod report;
 pub mod retention;
+pub mod schedule;
 
 pub use bytepath::BytePath;
 pub use id::{GroupId, JobId, LineageId, PointId, ReplicaId, ServerId, SourceId, VolumeId};

@@ -1,9 +1,12 @@
 //! What a command answers: the documents of the command line's JSON. Keys may be added, none is ever renamed.
 
-use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{PointId, SourceId, VolumeId, point::Point};
+use crate::{
+    PointId, SourceId, Timestamp, VolumeId,
+    charter::{CopyKind, DrillRecord},
+    point::Point,
+};
 
 /// An item that could not be read when a point was made.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -34,6 +37,9 @@ pub struct BackupReport {
     pub left_out: Vec<LeftOut>,
     /// Sources of which no point could be made, where others succeeded or were tried too.
     pub failed: Vec<Failed>,
+    /// The point of the server's own catalog that `protect` took along without being asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<Point>,
 }
 
 /// A source of which no point could be made.
@@ -180,6 +186,8 @@ pub struct Listed {
 pub struct SourceSummary {
     /// Its id.
     pub id: SourceId,
+    /// `files`, or `dpmdb` for the server's own catalog.
+    pub kind: String,
     /// Its root, as text.
     pub root: String,
     /// The group's name.
@@ -194,6 +202,8 @@ pub struct SourceSummary {
     pub points: u64,
     /// When the newest was made.
     pub newest: Option<Timestamp>,
+    /// Its own retention in words, where it has one instead of its group's.
+    pub retention: Option<String>,
 }
 
 /// One volume, as `pool list` shows it.
@@ -222,8 +232,69 @@ pub struct GroupSummary {
     pub retention: String,
     /// Its interval in seconds, if it has one.
     pub every_seconds: Option<u64>,
+    /// Its calendar times, if it has some.
+    pub calendar: Option<crate::policy::Calendar>,
     /// How many sources it has.
     pub sources: u64,
+}
+
+/// One copy of the catalog: what survives the server.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CopyStatus {
+    /// What kind of copy.
+    pub kind: CopyKind,
+    /// The volume's id, or the directory.
+    pub place: String,
+    /// Where that lies.
+    pub location: String,
+    /// When the newest usable one was made.
+    pub made: Option<Timestamp>,
+    /// Its age.
+    pub age_seconds: Option<u64>,
+    /// How many changes of the configuration it knows.
+    pub sequence: Option<u64>,
+    /// Digest of the configuration that it holds.
+    pub digest: Option<String>,
+    /// How many changes of the configuration it lacks.
+    pub changes_lacking: Option<u64>,
+    /// How many recovery points it does not know (the volumes themselves know all of theirs).
+    pub points_lacking: Option<u64>,
+    /// Why there is none, or what is wrong with it.
+    pub fault: Option<String>,
+    /// How its last drill went.
+    pub drill: Option<DrillRecord>,
+}
+
+/// A replica that was given a new place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Reallocated {
+    /// The source.
+    pub source_id: SourceId,
+    /// Its root, as text.
+    pub source: String,
+    /// The replica that is missing.
+    pub old_replica: crate::ReplicaId,
+    /// The new, empty one.
+    pub replica: crate::ReplicaId,
+    /// Where it lies.
+    pub volume: VolumeId,
+}
+
+/// Answer of `catalog backup`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CatalogBackupReport {
+    /// The file made.
+    pub file: String,
+    /// Its length.
+    pub bytes: u64,
+    /// Version of the catalog's schema.
+    pub schema: i64,
+    /// How many changes of the configuration it knows.
+    pub sequence: u64,
+    /// Rows in it, proved to be those of the catalog.
+    pub rows: u64,
+    /// Older files that were removed.
+    pub removed: Vec<String>,
 }
 
 /// One job, as `jobs` shows it.

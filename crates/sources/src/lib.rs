@@ -1,4 +1,5 @@
-//! What can be protected, and how it is put back. Today: folder trees ([`files`]).
+//! What can be protected, and how it is put back. Today: folder trees ([`files`]), and the scripts around a source's jobs
+//! ([`scripting`]).
 //!
 //! What it promises
 //! - An entry that was stored without being named as unread or torn is the file as it was at one moment.
@@ -12,5 +13,6 @@
 
 pub mod error;
 pub mod files;
+pub mod scripting;
 
 pub use error::SourceError;

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`directory::Directory`] on [`disk::LocalDisk`] | a directory of the local machine |
 //! | [`memory::Memory`] | tests and small temporary volumes |
+//! | [`read_only::ReadOnly`] | any of them, for reading alone |
 //! | [`faulty::Faulty`] (testkit) | any of them, failing where a test wants it |
 //! | [`directory::Directory`] on [`simulated::SimulatedDisk`] (testkit) | power cuts at every operation |
 
@@ -14,6 +15,7 @@ use crate::error::BackendError;
 pub mod directory;
 pub mod disk;
 pub mod memory;
+pub mod read_only;
 
 #[cfg(any(test, feature = "testkit"))]
 pub mod conformance;

@@ -17,13 +17,13 @@
 mod mark;
 mod repack;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use resurgam_model::PointId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backend,
+    backend::{self, Hold},
     document::{from_text, to_text},
     error::StoreError,
     frame::FrameKind,
@@ -129,12 +129,7 @@ type PointName = (ReplicaPlace, PointId);
 /// # Errors
 /// [`StoreError::Busy`] while another collection runs. Where any point cannot be read whole, nothing is deleted.
 pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<Collected, StoreError> {
-    let Some(_lock) = volume.backend().lock(COLLECTOR)? else {
-        return Err(StoreError::Busy(format!(
-            "{}: another prune is running; try again when it has ended",
-            volume.backend().location()
-        )));
-    };
+    let _lock = take_collector(volume, cancel)?;
     let mut done = Collected::default();
     // Writers first, points after that: a writer that is not seen here has made its point or will never make it.
     let registered = volume.backend().writers()?;
@@ -149,7 +144,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
         loaded.index.exclude(*pack);
     }
     let points: HashSet<PointName> = volume.point_names()?.into_iter().collect();
-    let mut marks = Marks::new(Reader::with_index(volume, loaded.index), &list.packs);
+    let mut marks = Marks::new(Reader::with_index(volume, Arc::new(loaded.index)), &list.packs);
     marks.points(volume, points.iter(), cancel)?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
 
@@ -192,6 +187,31 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
         .keep_reserve()
         .or_else(|error| if error.kind == crate::error::Fault::Full { Ok(()) } else { Err(error) })?;
     Ok(done)
+}
+
+/// How often, and with which pauses, the collector's lock is asked for: half a minute in all.
+const ATTEMPTS: u32 = 1500;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The collector's lock. Whoever merges or mends the index holds it for a moment, which is waited for; a prune or a repair
+/// may hold it for long, and is told.
+///
+/// # Errors
+/// [`StoreError::Busy`] where it was not to be had within half a minute.
+pub(crate) fn take_collector(volume: &Volume, cancel: &Cancel) -> Result<Hold, StoreError> {
+    for _ in 0..ATTEMPTS {
+        if cancel.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        if let Some(lock) = volume.backend().lock(COLLECTOR)? {
+            return Ok(lock);
+        }
+        std::thread::park_timeout(PAUSE);
+    }
+    Err(StoreError::Busy(format!(
+        "{}: another prune or a repair is running; try again when it has ended",
+        volume.backend().location()
+    )))
 }
 
 /// Bytes that a pack takes in the volume.
@@ -255,7 +275,7 @@ fn condemn(
     for pack in &list.packs {
         loaded.index.exclude(*pack);
     }
-    let mut marks = Marks::new(Reader::with_index(volume, loaded.index), &list.packs);
+    let mut marks = Marks::new(Reader::with_index(volume, Arc::new(loaded.index)), &list.packs);
     marks.points(volume, new.iter(), &Cancel::default())?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
     delete(volume, list, known, done)

@@ -1,5 +1,5 @@
-//! The texts of a volume: VOLUME.toml, REPLICA.toml, recovery points. Signed by the server; sealed as a frame where the
-//! volume is not open to everyone; each stored twice, so that no single damage hides a recovery point.
+//! The texts of a volume: VOLUME.toml, REPLICA.toml, recovery points, capsules. Signed by the server; sealed as a frame
+//! where the volume is not open to everyone; each stored twice, so that no single damage hides a recovery point.
 //!
 //! ```text
 //! document := TOML text, newline, "# signature ed25519 ", 128 hexadecimal digits, newline
@@ -14,7 +14,6 @@ use crate::{
     error::StoreError,
     frame::{FrameKind, Sealer},
     keys::{PublicKey, SigningKey, hex, unhex},
-    limits::DOCUMENT_MAX,
     pack::MIRROR,
 };
 
@@ -64,23 +63,32 @@ pub(crate) fn from_text<T: DeserializeOwned>(object: &str, text: &str) -> Result
 pub fn fuzz_document(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         let _ = split(text);
-        let _ = from_text::<crate::volume::VolumeHeader>("fuzz", text);
+        if let Ok(header) = from_text::<crate::volume::VolumeHeader>("fuzz", text) {
+            let _ = header.proves(text);
+        }
         let _ = from_text::<crate::point::PointText>("fuzz", text);
         let _ = from_text::<crate::point::ReplicaText>("fuzz", text);
     }
 }
 
-/// Reads and writes the documents of one volume.
+/// Reads and writes the documents of one volume. What is read is not proved: whoever parses it asks
+/// [`crate::volume::VolumeHeader::proves`], once.
 pub(crate) struct Documents<'a> {
     pub(crate) backend: &'a dyn Backend,
     /// `None`: texts lie open.
     pub(crate) sealer: Option<Sealer<'a>>,
-    pub(crate) key: PublicKey,
+    /// The longest text that makes sense.
+    pub(crate) limit: usize,
 }
 
 impl Documents<'_> {
     /// The bytes of an object for a signed document.
-    pub(crate) fn encode(&mut self, document: &str) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn encode(&mut self, name: &str, document: &str) -> Result<Vec<u8>, StoreError> {
+        if document.len() > self.limit {
+            let what =
+                format!("its text is {} bytes long, and no reader takes more than {}", document.len(), self.limit);
+            return Err(StoreError::Refused { object: name.to_owned(), what });
+        }
         match &mut self.sealer {
             None => Ok(document.as_bytes().to_vec()),
             Some(sealer) => sealer.seal(FrameKind::Document, document.as_bytes()),
@@ -89,30 +97,26 @@ impl Documents<'_> {
 
     /// Stores a signed document durably, its second copy first.
     pub(crate) fn write(&mut self, name: &str, document: &str) -> Result<u64, StoreError> {
-        let bytes = self.encode(document)?;
+        let bytes = self.encode(name, document)?;
         self.backend.replace(&format!("{MIRROR}{name}"), &bytes)?;
         self.backend.replace(name, &bytes)?;
         Ok(2 * bytes.len() as u64)
     }
 
-    /// The document in one object: whole, with its signature proved.
+    /// The document in one object, its signature not yet proved.
     pub(crate) fn read_one(&mut self, name: &str) -> Result<String, StoreError> {
-        let bytes = backend::read_whole(self.backend, name, 2 * DOCUMENT_MAX as u64)?;
+        let bytes = backend::read_whole(self.backend, name, 2 * self.limit as u64)?;
         let text = match &mut self.sealer {
             None => bytes,
             Some(sealer) => sealer
-                .open(&bytes, FrameKind::Document, DOCUMENT_MAX)
+                .open(&bytes, FrameKind::Document, self.limit)
                 .ok_or_else(|| StoreError::corrupt(name, "it cannot be opened with the volume's key"))?,
         };
-        let text = String::from_utf8(text).map_err(|_| StoreError::corrupt(name, "it is not text"))?;
-        if verify(&text, &self.key).is_none() {
-            return Err(StoreError::corrupt(name, "the server's signature on it does not hold"));
-        }
-        Ok(text)
+        String::from_utf8(text).map_err(|_| StoreError::corrupt(name, "it is not text"))
     }
 
     /// What `parse` makes of the document under `name`, or of its second copy where the first is damaged, gone, or not what
-    /// should be there.
+    /// should be there. `parse` proves it.
     pub(crate) fn read<T>(
         &mut self,
         name: &str,

@@ -92,7 +92,7 @@ impl Fault {
             Self::Full => {
                 "no space is left; free some (`resurgam expire`, then `resurgam prune`) or enlarge the disk".to_owned()
             }
-            Self::ReadOnly => "the file system is read-only".to_owned(),
+            Self::ReadOnly => "the place may only be read".to_owned(),
             Self::Denied => "permission denied".to_owned(),
             Self::Io => source.to_string(),
         }
@@ -108,6 +108,15 @@ impl StoreError {
     /// Whether this says that data is damaged or gone, as opposed to out of reach.
     pub fn is_damage(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::MissingBlob(_)) || self.is_not_found()
+    }
+
+    /// What is wrong, without the name of the object.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Corrupt { what, .. } => what.clone(),
+            error if error.is_not_found() => "it is missing".to_owned(),
+            error => error.to_string(),
+        }
     }
 
     /// The same error once more, for another thread that it stops.

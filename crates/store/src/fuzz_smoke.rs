@@ -1,21 +1,31 @@
 //! The fuzz targets in short: random bytes, and sound ones with random changes, on every parser of this crate.
 
+use std::sync::Arc;
+
 use arbtest::arbtest;
+use resurgam_model::{LineageId, ServerId};
 
 use crate::{
     BlobId, Content, Extent,
+    backend::{memory::Memory, read_whole},
+    capsule::CapsuleName,
+    enrol::enrol_again,
     index::Segment,
+    keyring::Keyring,
+    keys::{Secret, SigningKey, Unlock},
     pack::{PackId, PackKind, PackedFrame},
-    tests::file,
+    tests::{file, new_volume},
     tree::page::LeafBuilder,
+    volume::VOLUME_TOML,
 };
 
-const TARGETS: [fn(&[u8]); 9] = [
+const TARGETS: [fn(&[u8]); 10] = [
     crate::pack::fuzz_pack,
     crate::index::fuzz_index,
     crate::tree::page::fuzz_page,
     crate::tree::fuzz_list,
     crate::document::fuzz_document,
+    crate::capsule::fuzz_capsule,
     crate::volume::fuzz_header,
     crate::collect::fuzz_condemned,
     crate::frame::fuzz_frame,
@@ -36,6 +46,29 @@ fn no_bytes_make_a_parser_panic() {
 
 /// A target, and input that it takes as sound.
 type Seed = (fn(&[u8]), Vec<u8>);
+
+/// A head of a volume that was taken over, a capsule and its name, and a keyring with a kit.
+fn texts() -> Vec<Seed> {
+    let backend = Arc::new(Memory::default());
+    new_volume(backend.clone());
+    let (key, secret) = (SigningKey::from_seed(&Secret::new([7; 32])).unwrap(), Secret::new([8; 32]));
+    let volume =
+        enrol_again(backend.clone(), &Unlock::default(), ServerId::from_random([4; 16]), &key, &secret).unwrap();
+    let capsule = CapsuleName { lineage: LineageId::from_bytes([1; 16]), sequence: 7 };
+    volume.put_capsule(&capsule, toml::Table::from_iter([("a".to_owned(), 1.into())]), &key).unwrap();
+    let header = read_whole(&*backend, VOLUME_TOML, u64::MAX).unwrap();
+    let document = read_whole(&*backend, &capsule.object(), u64::MAX).unwrap();
+    let mut keyring = Keyring::generate().unwrap();
+    keyring.kit = Some(zeroize::Zeroizing::new("a = 1\nb = \"two\"\n".to_owned()));
+    vec![
+        (crate::volume::fuzz_header, header.clone()),
+        (crate::document::fuzz_document, header),
+        (crate::document::fuzz_document, document),
+        (crate::capsule::fuzz_capsule, volume.capsule(&capsule).unwrap().into_bytes()),
+        (crate::capsule::fuzz_capsule, capsule.object().into_bytes()),
+        (crate::keyring::fuzz_keyring, keyring.to_text().unwrap().as_bytes().to_vec()),
+    ]
+}
 
 /// Sound input of each binary parser.
 fn seeds() -> Vec<Seed> {
@@ -67,7 +100,7 @@ fn seeds() -> Vec<Seed> {
 
 #[test]
 fn changed_bytes_of_sound_input_make_no_parser_panic() {
-    for (target, seed) in seeds() {
+    for (target, seed) in seeds().into_iter().chain(texts()) {
         target(&seed);
         arbtest(|u| {
             let mut bytes = seed.clone();

@@ -24,6 +24,8 @@ pub struct Keyring {
     pub identity: Secret,
     /// Opens the keyring slots of its volumes.
     pub wrapping: Secret,
+    /// What a new recovery kit is made with; what it says is not the store's business.
+    pub kit: Option<Zeroizing<String>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -33,6 +35,8 @@ struct KeyringText {
     signing_seed: String,
     identity_key: String,
     wrapping_key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kit: Option<String>,
 }
 
 impl Drop for KeyringText {
@@ -41,6 +45,7 @@ impl Drop for KeyringText {
         self.signing_seed.zeroize();
         self.identity_key.zeroize();
         self.wrapping_key.zeroize();
+        self.kit.zeroize();
     }
 }
 
@@ -50,14 +55,18 @@ impl Keyring {
     /// # Errors
     /// Where the system gives no random bytes.
     pub fn generate() -> Result<Self, StoreError> {
+        Self::with(ServerId::from_random(random()?), Secret::random()?)
+    }
+
+    /// New keys for a server that lost its own: it goes on under its id and, so that the blobs in its volumes keep their
+    /// names, with its identity key.
+    ///
+    /// # Errors
+    /// Where the system gives no random bytes.
+    pub fn with(server: ServerId, identity: Secret) -> Result<Self, StoreError> {
         let seed = Secret::random()?;
-        Ok(Self {
-            server: ServerId::from_random(random()?),
-            signing: SigningKey::from_seed(&seed)?,
-            seed,
-            identity: Secret::random()?,
-            wrapping: Secret::random()?,
-        })
+        let signing = SigningKey::from_seed(&seed)?;
+        Ok(Self { server, seed, signing, identity, wrapping: Secret::random()?, kit: None })
     }
 
     /// The text that holds it, for a file that only its owner can read.
@@ -71,6 +80,7 @@ impl Keyring {
             signing_seed: hex(self.seed.expose()),
             identity_key: hex(self.identity.expose()),
             wrapping_key: hex(self.wrapping.expose()),
+            kit: self.kit.as_deref().cloned(),
         };
         let body = Zeroizing::new(crate::document::to_text(&text)?);
         Ok(Zeroizing::new(format!("{HEAD}{}", *body)))
@@ -78,7 +88,7 @@ impl Keyring {
 
     /// Reads the text. `None`: it is damaged, or of a newer version.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let text: KeyringText = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
+        let mut text: KeyringText = toml::from_str(std::str::from_utf8(bytes).ok()?).ok()?;
         let secret = |text: &str| -> Option<Secret> {
             Some(Secret::new(Zeroizing::new(unhex(text)?).as_slice().try_into().ok()?))
         };
@@ -92,6 +102,7 @@ impl Keyring {
             seed,
             identity: secret(&text.identity_key)?,
             wrapping: secret(&text.wrapping_key)?,
+            kit: text.kit.take().map(Zeroizing::new),
         })
     }
 }
@@ -114,7 +125,26 @@ mod tests {
             again.server == keyring.server && again.identity == keyring.identity && again.wrapping == keyring.wrapping
         );
         assert_eq!(again.signing.public(), keyring.signing.public());
+        assert!(again.kit.is_none() && !text.contains("kit"));
         assert!(Keyring::parse(text.replace("format = 1", "format = 2").as_bytes()).is_none());
         assert!(Keyring::parse(&text.as_bytes()[..text.len() / 2]).is_none());
+    }
+    #[test]
+    fn a_kit_is_kept_as_it_was_given() {
+        let mut keyring = Keyring::generate().unwrap();
+        let kit = "age = \"\"\"\n-> scrypt\n\"\"\"\nlocation = '/a \\ \u{fffd}'\n";
+        keyring.kit = Some(Zeroizing::new(kit.to_owned()));
+        let again = Keyring::parse(keyring.to_text().unwrap().as_bytes()).unwrap();
+        assert_eq!(again.kit.as_deref().map(String::as_str), Some(kit));
+    }
+
+    #[test]
+    fn new_keys_for_a_server_leave_it_its_id_and_the_names_of_its_blobs() {
+        let lost = Keyring::generate().unwrap();
+        let new = Keyring::with(lost.server, lost.identity.clone()).unwrap();
+        assert!(new.server == lost.server && new.identity == lost.identity);
+        assert!(new.wrapping != lost.wrapping && new.signing.public() != lost.signing.public());
+        let again = Keyring::parse(new.to_text().unwrap().as_bytes()).unwrap();
+        assert_eq!(again.signing.public(), new.signing.public());
     }
 }

@@ -11,9 +11,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod backend;
+pub mod capsule;
 mod codec;
 pub mod collect;
 pub mod document;
+pub mod enrol;
 pub mod entry;
 pub mod error;
 pub mod frame;
@@ -24,8 +26,10 @@ pub mod limits;
 mod load;
 pub mod meter;
 pub mod pack;
+mod parallel;
 pub mod point;
 pub mod reader;
+pub mod survey;
 pub mod tree;
 pub mod verify;
 pub mod volume;
@@ -35,6 +39,7 @@ pub use entry::{BlobId, Content, Entry, Extent, FileTime, Kind, ListRef, Owner, 
 pub use error::StoreError;
 pub use meter::{Cancel, Meter};
 pub use reader::Reader;
+pub use survey::Survey;
 pub use tree::{TreeReader, TreeRoot, TreeWriter};
 pub use volume::Volume;
 pub use writer::{Chunker, Lane, NewPoint, Session};

@@ -48,6 +48,8 @@ pub const LIST_DEPTH_MAX: u8 = 4;
 
 /// *Format.* Longest text document (VOLUME.toml, REPLICA.toml, a point).
 pub const DOCUMENT_MAX: usize = 1 << 20;
+/// *Format.* Longest capsule: the whole charter of a server is one document.
+pub const CAPSULE_MAX: usize = 64 << 20;
 
 /// Blobs after which a writer saves what it has stored as an index segment and forgets it from memory.
 pub const SEGMENT_BLOBS: usize = 1 << 18;

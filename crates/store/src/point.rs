@@ -57,7 +57,10 @@ impl ReplicaPlace {
             return None;
         }
         let place = Self { server: server.to_owned(), replica };
-        if last == REPLICA_TOML { Some((place, None)) } else { Some((place, Some(last.parse().ok()?))) }
+        let point = if last == REPLICA_TOML { None } else { Some(last.parse().ok()?) };
+        // Ids have one spelling, so that no two names stand for one point.
+        let own = point.map_or_else(|| place.description(), |point| place.point(point));
+        (own == name).then_some((place, point))
     }
 }
 

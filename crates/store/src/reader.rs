@@ -50,13 +50,13 @@ impl Reader {
     /// Opens a volume for reading. Nothing is written, and no lock is taken.
     pub fn new(volume: &Arc<Volume>) -> Result<Self, StoreError> {
         let loaded = Loaded::segments(volume)?;
-        Ok(Self::with_index(volume, loaded.index))
+        Ok(Self::with_index(volume, Arc::new(loaded.index)))
     }
 
-    pub(crate) fn with_index(volume: &Arc<Volume>, index: Index) -> Self {
+    pub(crate) fn with_index(volume: &Arc<Volume>, index: Arc<Index>) -> Self {
         Self {
             volume: Arc::clone(volume),
-            index: RwLock::new(Arc::new(index)),
+            index: RwLock::new(index),
             cache: Mutex::default(),
             matched: Mutex::new(None),
         }

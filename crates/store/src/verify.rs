@@ -1,7 +1,7 @@
 //! Verifying and mending a volume.
 //!
-//! What is looked at, in this order: `VOLUME.toml`, the documents of replicas and points (both copies of each), the
-//! index, the packs, and then which points the damage that is left touches. Without reading data, packs are only looked
+//! What is looked at, in this order: `VOLUME.toml`, the documents of replicas, points and capsules (both copies of each),
+//! the index, the packs, and then which points the damage that is left touches. Without reading data, packs are only looked
 //! for; pages of entries are always read and proved.
 //!
 //! What mends: the second copy of whatever is stored twice; parity; and a document that the caller has kept. A pack
@@ -83,22 +83,12 @@ impl Verified {
 
 /// Verifies a volume. With `repair`, no collection may run at the same time.
 pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Cancel) -> Result<Verified, StoreError> {
-    let _lock = if how.repair {
-        let lock = volume.backend().lock(COLLECTOR)?;
-        Some(lock.ok_or_else(|| {
-            StoreError::Busy(format!(
-                "{}: a prune or another repair is running; try again when it has ended",
-                volume.backend().location()
-            ))
-        })?)
-    } else {
-        None
-    };
+    let _lock = if how.repair { Some(crate::collect::take_collector(volume, cancel)?) } else { None };
     let mut verified = Verified::default();
-    documents::verify(volume, how, &mut verified)?;
+    let proved = documents::verify(volume, how, cancel, &mut verified)?;
     let lost = packs::verify(volume, how, meter, cancel, &mut verified)?;
     verified.checked_bytes = meter.read.get();
-    points::verify(volume, &lost, cancel, &mut verified)?;
+    points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
     if how.repair {
         volume
             .backend()
@@ -113,7 +103,12 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
 /// The index is a cache, so what it lacks is made anew here, also without `repair`: packs that a killed writer left without
 /// a segment are no damage, and a segment that is damaged or gone harms nobody once the packs have said what it said.
 fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -> Result<Loaded, StoreError> {
-    let lock = if how.repair { None } else { volume.backend().lock(COLLECTOR)? };
+    let lock = || match volume.backend().lock(COLLECTOR) {
+        // Where nothing can be written, there is nothing to lock for.
+        Err(error) if error.kind == Fault::ReadOnly => Ok(None),
+        lock => lock,
+    };
+    let lock = if how.repair { None } else { lock()? };
     let mine = how.repair || lock.is_some();
     let writers = volume.backend().writers()?;
     let mut loaded = Loaded::segments(volume)?;

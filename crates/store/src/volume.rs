@@ -20,13 +20,17 @@ use crate::{
 pub const VOLUME_TOML: &str = "VOLUME.toml";
 /// The format that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
+/// The addition of a volume that was enrolled again: `former_keys`.
+pub const FORMER_KEYS: &str = "former-keys";
+/// The additions that this program knows.
+const FEATURES: [&str; 1] = [FORMER_KEYS];
 
 /// What `VOLUME.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeHeader {
     /// Version of the format.
     pub format: u32,
-    /// Names of additions to the format that a reader must know. None so far.
+    /// Names of additions to the format that a reader must know: [`FORMER_KEYS`], or nothing.
     pub features: Vec<String>,
     /// The volume.
     pub volume: VolumeId,
@@ -34,13 +38,23 @@ pub struct VolumeHeader {
     pub server: ServerId,
     /// The name that the server had when it made the volume.
     pub server_name: String,
-    /// The key that its signatures are checked with.
+    /// The key that the server signs with.
     pub server_key: PublicKey,
     /// When it was made.
     pub created: Timestamp,
+    /// Keys that the server had and lost, the last one first: what they signed is still the server's word.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_keys: Vec<PublicKey>,
     /// The keys of the volume.
     #[serde(rename = "slot")]
     pub slots: Vec<Slot>,
+}
+
+impl VolumeHeader {
+    /// The text of a document that the server signed, with its key or with one that it had before.
+    pub fn proves<'a>(&self, document: &'a str) -> Option<&'a str> {
+        std::iter::once(&self.server_key).chain(&self.former_keys).find_map(|key| document::verify(document, key))
+    }
 }
 
 /// What a new volume is made of.
@@ -72,7 +86,7 @@ const CLEAR_NOTE: &str = "# This volume has NO passphrase: whoever can read this
 const SEALED_NOTE: &str =
     "# Everything in this volume is encrypted; it opens with the server's keyring or a passphrase of a slot below.\n";
 
-fn header_text(header: &VolumeHeader) -> Result<String, StoreError> {
+pub(crate) fn header_text(header: &VolumeHeader) -> Result<String, StoreError> {
     let clear = header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. }));
     Ok(format!(
         "# A Resurgam volume: backups of the server named below. Do not change or delete anything in this directory.\n\
@@ -99,6 +113,7 @@ impl Volume {
             server_name: new.server_name.to_owned(),
             server_key: new.signing.public(),
             created: new.created,
+            former_keys: Vec::new(),
             slots: new.slots,
         };
         if !backend.list(VOLUME_TOML)?.is_empty() || backend.length(VOLUME_TOML).is_ok() {
@@ -143,17 +158,48 @@ impl Volume {
     /// # Errors
     /// [`StoreError::Refused`] where it is of a newer format, or none of its key slots opens.
     pub fn open(backend: Arc<dyn Backend>, unlock: &Unlock) -> Result<Self, StoreError> {
-        let header = Self::header(&*backend)?;
-        let refused = |what: String| StoreError::Refused { object: backend.location(), what };
+        let (header, keys) = Self::open_keys(&*backend, unlock)?;
+        Ok(Self::with(backend, header, &keys))
+    }
+
+    /// Reads the head of a volume, and takes its keys out of whatever slot opens. For who goes on with the keys
+    /// themselves: a server that lost its own takes the identity key from here.
+    ///
+    /// # Errors
+    /// As [`Volume::open`].
+    pub fn open_keys(backend: &dyn Backend, unlock: &Unlock) -> Result<(VolumeHeader, VolumeKeys), StoreError> {
+        let header = Self::header(backend)?;
+        let refused = |what: &str| StoreError::Refused { object: backend.location(), what: what.to_owned() };
         let keys = header.slots.iter().find_map(|slot| slot.open(header.volume, unlock));
         let keys = keys.ok_or_else(|| {
             refused(if unlock.passphrase.is_some() {
-                "the passphrase is wrong: none of the volume's key slots opens with it".to_owned()
+                "the passphrase is wrong: none of the volume's key slots opens with it"
             } else {
-                "the volume needs its passphrase: give --passphrase-file FILE".to_owned()
+                "the volume needs its passphrase: give --passphrase-file FILE"
             })
         })?;
-        Ok(Self { header, keys: Derived::from(&keys), backend })
+        Ok((header, keys))
+    }
+
+    pub(crate) fn with(backend: Arc<dyn Backend>, header: VolumeHeader, keys: &VolumeKeys) -> Self {
+        Self { backend, header, keys: Derived::from(keys) }
+    }
+
+    /// Sees that the volume still lies where it was opened: before a conclusion is drawn from something not being there.
+    ///
+    /// # Errors
+    /// [`StoreError::Refused`] where it is gone, or another is in its place.
+    pub fn must_be_there(&self) -> Result<(), StoreError> {
+        match Self::header(&*self.backend) {
+            Ok(header) if header.volume == self.id() => Ok(()),
+            Ok(_) => {
+                let what = "another volume has come into its place; mount the right disk there".to_owned();
+                Err(StoreError::Refused { object: self.backend.location(), what })
+            }
+            // Damaged, but there.
+            Err(error) if error.is_damage() => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// What `VOLUME.toml` says.
@@ -186,7 +232,13 @@ impl Volume {
 
     pub(crate) fn documents(&self) -> Result<Documents<'_>, StoreError> {
         let sealer = if self.is_clear() { None } else { Some(self.sealer()?) };
-        Ok(Documents { backend: &*self.backend, sealer, key: self.header.server_key })
+        Ok(Documents { backend: &*self.backend, sealer, limit: DOCUMENT_MAX })
+    }
+
+    /// The text of a document that the server signed.
+    pub(crate) fn prove<'a>(&self, object: &str, document: &'a str) -> Result<&'a str, StoreError> {
+        let body = self.header.proves(document);
+        body.ok_or_else(|| StoreError::corrupt(object, "the server's signature on it does not hold"))
     }
 
     /// Every replica and point by name, without reading one. A point whose first or second copy is gone is there still.
@@ -228,9 +280,7 @@ impl Volume {
         point: PointId,
         document: &str,
     ) -> Result<PointText, StoreError> {
-        let body = document::verify(document, &self.header.server_key);
-        let body = body.ok_or_else(|| StoreError::corrupt(object, "the server's signature on it does not hold"))?;
-        let text: PointText = document::from_text(object, body)?;
+        let text: PointText = document::from_text(object, self.prove(object, document)?)?;
         let own = (PointText::DOCUMENT, self.id(), place.replica, point);
         if (text.document.as_str(), text.volume, text.replica, text.point) != own {
             return Err(StoreError::corrupt(
@@ -254,9 +304,7 @@ impl Volume {
         place: &ReplicaPlace,
         document: &str,
     ) -> Result<ReplicaText, StoreError> {
-        let body = document::verify(document, &self.header.server_key);
-        let body = body.ok_or_else(|| StoreError::corrupt(object, "the server's signature on it does not hold"))?;
-        let text: ReplicaText = document::from_text(object, body)?;
+        let text: ReplicaText = document::from_text(object, self.prove(object, document)?)?;
         if (text.document.as_str(), text.volume, text.replica) != (ReplicaText::DOCUMENT, self.id(), place.replica) {
             return Err(StoreError::corrupt(object, "it describes something else, in the place of this replica"));
         }
@@ -333,9 +381,10 @@ pub fn parse_header(object: &str, bytes: &[u8]) -> Result<VolumeHeader, StoreErr
     let text = std::str::from_utf8(bytes).map_err(|_| StoreError::corrupt(object, "it is not text"))?;
     // The version first: a newer format may differ in everything else.
     let version: Version = document::from_text(object, text)?;
-    if version.format > FORMAT || !version.features.is_empty() {
-        let features =
-            if version.features.is_empty() { String::new() } else { format!(" with {}", version.features.join(", ")) };
+    let unknown: Vec<&str> =
+        version.features.iter().map(String::as_str).filter(|name| !FEATURES.contains(name)).collect();
+    if version.format > FORMAT || !unknown.is_empty() {
+        let features = if unknown.is_empty() { String::new() } else { format!(" with {}", unknown.join(", ")) };
         let what = format!(
             "the volume has format {}{features}, and this program reads formats up to {FORMAT}: use a newer version of resurgam",
             version.format

@@ -11,7 +11,7 @@ use std::{
 use resurgam_model::point::PointState;
 
 use super::{place::now, shared::*};
-use crate::{Catalog, Fault, JobState, Location};
+use crate::{Catalog, Fault, JobState, Location, create_new, restore};
 
 /// Tells a child where the mounted folder is.
 const DISK: &str = "RESURGAM_TEST_CATALOG_DISK";
@@ -65,6 +65,12 @@ fn a_child_on_a_read_only_disk() {
     let catalog = Catalog::open(&at(&path), now()).unwrap();
     assert_eq!(catalog.points(None).unwrap().len(), 1);
     assert_eq!(catalog.check().unwrap(), Vec::<String>::new());
+    assert_eq!(catalog.query("SELECT * FROM tbl_STM_Volume").unwrap().rows.len(), 1);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy");
+    catalog.snapshot(&copy).unwrap();
+    assert!(matches!(fault(catalog.snapshot(&path.with_file_name("copy"))), Fault::ReadOnly(_)));
+    assert!(matches!(fault(restore(&copy, &at(&path), "before", now())), Fault::ReadOnly(_)));
     let error = catalog.set_setting("a", "b").unwrap_err();
     assert!(matches!(error.fault, Fault::ReadOnly(_)), "{error}");
     assert!(matches!(fault(Catalog::open(&at(&path.with_file_name("new")), now())), Fault::ReadOnly(_)));
@@ -103,4 +109,16 @@ fn a_child_on_a_small_disk() {
     assert_eq!(catalog.point_entries(None).unwrap().len(), 100);
     assert_eq!(catalog.check().unwrap(), Vec::<String>::new());
     assert!(matches!(fault(Catalog::open(&at(&folder.join("second")), now())), Fault::Full(_)));
+    // A copy can be made elsewhere, and not here; and putting one in place harms nothing.
+    let elsewhere = tempfile::tempdir().unwrap();
+    let copy = elsewhere.path().join("copy");
+    catalog.snapshot(&copy).unwrap();
+    assert!(matches!(fault(catalog.snapshot(&folder.join("copy"))), Fault::Full(_)));
+    assert!(matches!(fault(restore(&copy, &at(&path), "before", now())), Fault::Full(_)));
+    assert!(matches!(fault(create_new(&at(&path), "before", now())), Fault::Full(_)));
+    assert_eq!(catalog.point_entries(None).unwrap().len(), 100);
+    drop(catalog);
+    let mut left: Vec<_> = fs::read_dir(&folder).unwrap().map(|e| e.unwrap().file_name()).collect();
+    left.retain(|name| !["DPMDB", "DPMDB-journal", "ballast"].iter().any(|known| name == known));
+    assert!(left.iter().all(|name| name.to_string_lossy().starts_with("second")), "{left:?}");
 }

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use resurgam_model::Timestamp;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbErr};
 use tempfile::TempDir;
 
 use crate::{Catalog, Location};
@@ -33,13 +33,17 @@ impl Place {
 
     /// Runs a statement of a test's own, past all that the crate does.
     pub(crate) fn sql(&self, statement: &str) {
+        self.try_sql(statement).unwrap();
+    }
+
+    pub(crate) fn try_sql(&self, statement: &str) -> Result<(), DbErr> {
         let url = match &self.location {
             Location::Sqlite(path) => format!("sqlite://{}", path.display()),
             Location::Postgres { url } => url.clone(),
         };
-        with_connection(&url, async |db| {
-            db.execute_unprepared(statement).await.unwrap();
-        });
+        let mut done = Ok(());
+        with_connection(&url, async |db| done = db.execute_unprepared(statement).await.map(|_| ()));
+        done
     }
 }
 
@@ -67,6 +71,10 @@ pub(crate) fn on_sqlite(test: fn(&Place)) {
 }
 
 pub(crate) fn on_postgres(test: fn(&Place)) {
+    with_postgres(&test);
+}
+
+pub(crate) fn with_postgres(test: &dyn Fn(&Place)) {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let Ok(server) = std::env::var("RESURGAM_TEST_POSTGRES") else {
         assert_ne!(std::env::var("CI").as_deref(), Ok("true"), "RESURGAM_TEST_POSTGRES is not set");

@@ -3,7 +3,7 @@
 use resurgam_model::{
     GroupId, JobId, PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId,
     point::{PointKind, PointState},
-    policy::{Group, Selection, Source},
+    policy::{Group, Selection, Source, SourceKind},
     replica::ReplicaState,
     retention::Retention,
 };
@@ -26,12 +26,14 @@ pub(crate) fn group(n: u8) -> Group {
         name: format!("Group {n}"),
         retention: Retention { within_seconds: Some(14 * 86_400), last: Some(3), ..Retention::default() },
         every_seconds: Some(3600),
+        calendar: None,
     }
 }
 
 pub(crate) fn source(n: u8, group: &Group) -> Source {
     Source {
         id: SourceId::from_random([n; 16]),
+        kind: SourceKind::Files,
         group: group.id,
         root: format!("/srv/{n}").into_bytes(),
         selection: Selection { exclude: vec!["*.tmp".to_owned()], exclude_caches: true, ..Selection::default() },

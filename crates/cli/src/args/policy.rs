@@ -2,7 +2,7 @@
 
 use clap::Args;
 use resurgam_model::{
-    policy::Selection,
+    policy::{Calendar, Selection},
     retention::{InvalidSpan, KeepsNothing, Retention, parse_span_seconds},
 };
 
@@ -55,6 +55,24 @@ pub(crate) struct Every {
     /// How often a point is due, such as 1h: `status` says where it was missed
     #[arg(long, value_name = "SPAN", value_parser = span, allow_hyphen_values = true)]
     pub(crate) every: Option<u64>,
+}
+
+/// Calendar times at which a point is made.
+#[derive(Debug, Args, Default)]
+pub(crate) struct At {
+    /// Times of a calendar as in crontab(5), such as "0 2 * * 1-5": `serve` makes a point then
+    #[arg(long, value_name = "CRON")]
+    pub(crate) at: Option<String>,
+    /// The time zone of --at, such as Europe/Berlin [default: this machine's]
+    #[arg(long, value_name = "ZONE", requires = "at")]
+    pub(crate) time_zone: Option<String>,
+}
+
+impl At {
+    /// The calendar, where one was given.
+    pub(crate) fn calendar(&self) -> Option<Calendar> {
+        self.at.clone().map(|cron| Calendar { cron, zone: self.time_zone.clone() })
+    }
 }
 
 /// What is left out of a source.

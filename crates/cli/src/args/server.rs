@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-use super::{Every, Keep, Leave, OfSource};
+use super::{At, Every, Keep, Leave, OfSource};
 
 /// `protect`
 #[derive(Debug, Args)]
@@ -139,6 +139,8 @@ pub(crate) struct GroupCreate {
     #[command(flatten)]
     pub(crate) every: Every,
     #[command(flatten)]
+    pub(crate) at: At,
+    #[command(flatten)]
     pub(crate) keep: Keep,
 }
 
@@ -152,6 +154,11 @@ pub(crate) struct GroupSet {
     /// No point is ever due
     #[arg(long, conflicts_with = "every")]
     pub(crate) no_every: bool,
+    #[command(flatten)]
+    pub(crate) at: At,
+    /// No calendar times any more
+    #[arg(long, conflicts_with = "at")]
+    pub(crate) no_at: bool,
     /// Keep every point
     #[arg(long, conflicts_with_all = KEEP_RULES)]
     pub(crate) keep_all: bool,
@@ -167,6 +174,8 @@ const KEEP_RULES: [&str; 6] = ["keep", "keep_last", "keep_daily", "keep_weekly",
 pub(crate) enum SourceCommand {
     /// Add directories as sources without taking a recovery point
     Add(SourceAdd),
+    /// Fill the replica of a source from a folder that was carried here by hand
+    Load(SourceLoad),
     /// Stop protecting a source; its recovery points stay
     Remove(SourceRemove),
     /// Change a source's retention or what is left out of it
@@ -187,6 +196,18 @@ pub(crate) struct SourceAdd {
     pub(crate) keep: Keep,
     #[command(flatten)]
     pub(crate) leave: Leave,
+    /// Their first copy is carried here by hand: `source load` takes it in
+    #[arg(long)]
+    pub(crate) manual: bool,
+}
+
+/// `source load`
+#[derive(Debug, Args)]
+pub(crate) struct SourceLoad {
+    /// The source: its root's path, its id, or the beginning of its id
+    pub(crate) source: OsString,
+    /// The folder with a copy of it: the same tree, names, times and rights
+    pub(crate) directory: PathBuf,
 }
 
 /// `source remove`

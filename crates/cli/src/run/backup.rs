@@ -25,6 +25,7 @@ pub(super) fn protect(context: &Context<'_>, arguments: args::Protect) -> Result
         retention: super::retention(&arguments.keep)?,
         every_seconds: arguments.every.every,
         selection: arguments.leave.selection(),
+        manual: false,
     };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server_or_new(context.passphrase_given()?)?;
@@ -52,7 +53,7 @@ struct BackupDocument<'a> {
 }
 
 /// Shows the points; names what is not in them.
-fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failure> {
+pub(super) fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failure> {
     let output = context.output;
     let failure = failure(report);
     let document = BackupDocument { report, error: failure.as_ref().map(Failure::body) };

@@ -59,19 +59,20 @@ fn answer(
 fn create(context: &Context<'_>, arguments: &GroupCreate) -> Result<Ending, Failure> {
     let retention = super::retention(&arguments.keep)?.unwrap_or_default();
     let server = context.server_or_new(context.passphrase_given()?)?;
-    let group = server.create_group(&arguments.name, retention, arguments.every.every)?;
+    let group = server.create_group(&arguments.name, retention, arguments.every.every, arguments.at.calendar())?;
     answer(context, vec![group], None)
 }
 
 fn set(context: &Context<'_>, arguments: &GroupSet) -> Result<Ending, Failure> {
     let retention = super::retention(&arguments.keep)?.or(arguments.keep_all.then(Retention::default));
     let every = arguments.every.every.map(Some).or(arguments.no_every.then_some(None));
-    if retention.is_none() && every.is_none() {
+    let calendar = arguments.at.calendar().map(Some).or(arguments.no_at.then_some(None));
+    if retention.is_none() && every.is_none() && calendar.is_none() {
         return Err(Failure::arguments(
             "nothing to change was named",
             "`resurgam group set --help` lists what can be changed",
         ));
     }
-    let group = context.server()?.change_group(&arguments.group, retention, every)?;
+    let group = context.server()?.change_group(&arguments.group, retention, every, calendar)?;
     answer(context, vec![group], None)
 }

@@ -7,10 +7,12 @@ use serde::Serialize;
 use super::{Context, Removed};
 use crate::{
     Ending,
-    args::{SourceAdd, SourceCommand, SourceRemove, SourceSet},
+    args::{SourceAdd, SourceCommand, SourceLoad, SourceRemove, SourceSet},
     failure::Failure,
     naming,
+    progress::watched,
     show::server,
+    signals,
 };
 
 /// The document of `sources`, and of what makes or changes some.
@@ -22,6 +24,7 @@ struct SourcesDocument {
 pub(super) fn run(context: &Context<'_>, command: SourceCommand) -> Result<Ending, Failure> {
     match command {
         SourceCommand::Add(arguments) => add(context, arguments),
+        SourceCommand::Load(arguments) => load(context, &arguments),
         SourceCommand::Remove(arguments) => remove(context, &arguments),
         SourceCommand::Set(arguments) => set(context, &arguments),
     }
@@ -46,9 +49,19 @@ fn add(context: &Context<'_>, arguments: SourceAdd) -> Result<Ending, Failure> {
         retention: super::retention(&arguments.keep)?,
         every_seconds: arguments.every.every,
         selection: arguments.leave.selection(),
+        manual: arguments.manual,
     };
     let added = context.server_or_new(context.passphrase_given()?)?.add_sources(&what)?;
     answer(context, added)
+}
+
+fn load(context: &Context<'_>, arguments: &SourceLoad) -> Result<Ending, Failure> {
+    let source = naming::path_or_id(&arguments.source);
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let server = context.server()?;
+    let report =
+        watched(context.output, "loading", |meter| server.load_source(&source, &arguments.directory, meter, &cancel))?;
+    super::backup::answer(context, &report)
 }
 
 fn remove(context: &Context<'_>, arguments: &SourceRemove) -> Result<Ending, Failure> {

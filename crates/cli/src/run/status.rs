@@ -24,7 +24,10 @@ pub(super) fn status(context: &Context<'_>) -> Result<Ending, Failure> {
     let mut jobs = server.jobs(JOBS_LOOKED_AT)?;
     jobs.retain(|job| job.state == "running");
     let sources = server::statuses(server.sources()?, &server.groups()?, environment::now());
-    let document = Status { sources, volumes: server.volumes()?, jobs };
+    let copies = server.survivability()?;
+    let alerts = server.alerts(false)?.iter().map(super::alerts::condition).collect();
+    let frozen = server.catalog().lineage().map_err(resurgam_jobs::JobError::from)?.and_then(|lineage| lineage.frozen);
+    let document = Status { sources, volumes: server.volumes()?, jobs, copies, alerts, frozen };
     context.output.answer(&document, || server::status(&document, &context.zone))?;
     Ok(Ending::Whole)
 }

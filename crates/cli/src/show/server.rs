@@ -2,7 +2,8 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 use resurgam_model::{
-    report::{GroupSummary, JobSummary, SourceSummary, VolumeSummary},
+    alert::Condition,
+    report::{CopyStatus, GroupSummary, JobSummary, SourceSummary, VolumeSummary},
     retention::span_in_words,
 };
 use serde::Serialize;
@@ -19,12 +20,18 @@ use Align::{Left, Right};
 const STOPPED: &str = "stopped";
 
 /// The document of `status`.
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 pub(crate) struct Status {
     pub(crate) sources: Vec<SourceStatus>,
     pub(crate) volumes: Vec<VolumeSummary>,
     /// Those that run now.
     pub(crate) jobs: Vec<JobSummary>,
+    /// The copies of the catalog: what survives this server.
+    pub(crate) copies: Vec<CopyStatus>,
+    /// What is wrong now.
+    pub(crate) alerts: Vec<Condition>,
+    /// Why nothing may be deleted, if so.
+    pub(crate) frozen: Option<String>,
 }
 
 /// A source and whether it keeps its objective.
@@ -83,11 +90,68 @@ pub(crate) fn status(status: &Status, zone: &TimeZone) -> String {
         text.push('\n');
         text.push_str(&volumes(&status.volumes));
     }
+    if !status.copies.is_empty() {
+        text.push('\n');
+        text.push_str(&copies(&status.copies, zone));
+    }
     if !status.jobs.is_empty() {
         text.push('\n');
         text.push_str(&jobs(&status.jobs, zone));
     }
+    if let Some(reason) = &status.frozen {
+        text.push_str(&format!("\nNothing is deleted: {reason}\n"));
+    }
+    if !status.alerts.is_empty() {
+        text.push('\n');
+        for alert in &status.alerts {
+            text.push_str(&format!("{}: {}: {}: {}\n", alert.severity, alert.kind, alert.subject, alert.message));
+        }
+    }
     text
+}
+
+/// A table of the copies of the catalog, from which a lost server comes back.
+fn copies(copies: &[CopyStatus], zone: &TimeZone) -> String {
+    let mut table = Table::new(&[
+        ("SURVIVES IN", Left),
+        ("WHERE", Left),
+        ("AGE", Right),
+        ("CHANGE", Right),
+        ("LACKS", Left),
+        ("LAST DRILL", Left),
+    ]);
+    for copy in copies {
+        table.row([
+            copy.kind.to_string(),
+            copy.location.clone(),
+            copy.age_seconds.map_or_else(|| "none".to_owned(), amount::span),
+            copy.sequence.map(amount::count).unwrap_or_default(),
+            lacking(copy),
+            copy.drill.as_ref().map_or_else(
+                || "never".to_owned(),
+                |drill| {
+                    let outcome = if drill.passed { "passed" } else { "FAILED" };
+                    format!("{outcome} {}", amount::time(drill.time, zone))
+                },
+            ),
+        ]);
+    }
+    table.text()
+}
+
+fn lacking(copy: &CopyStatus) -> String {
+    if let Some(fault) = &copy.fault {
+        return fault.clone();
+    }
+    let (changes, points) = (copy.changes_lacking.unwrap_or(0), copy.points_lacking.unwrap_or(0));
+    match (changes, points) {
+        (0, 0) => "nothing".to_owned(),
+        (0, points) => amount::counted(points, "point", "points"),
+        (changes, 0) => amount::counted(changes, "change", "changes"),
+        _ => {
+            format!("{}, {}", amount::counted(changes, "change", "changes"), amount::counted(points, "point", "points"))
+        }
+    }
 }
 
 fn objective(entry: &SourceStatus) -> String {
@@ -113,6 +177,7 @@ pub(crate) fn sources(sources: &[SourceSummary], zone: &TimeZone, whole_ids: boo
         ("STATE", Left),
         ("POINTS", Right),
         ("NEWEST", Left),
+        ("KEEPS", Left),
     ]);
     for source in sources {
         table.row([
@@ -122,6 +187,7 @@ pub(crate) fn sources(sources: &[SourceSummary], zone: &TimeZone, whole_ids: boo
             state(source),
             amount::count(source.points),
             source.newest.map_or_else(|| "never".to_owned(), |newest| amount::time(newest, zone)),
+            source.retention.clone().unwrap_or_else(|| "what its group keeps".to_owned()),
         ]);
     }
     table.text()
@@ -131,14 +197,22 @@ pub(crate) fn sources(sources: &[SourceSummary], zone: &TimeZone, whole_ids: boo
 pub(crate) fn groups(groups: &[GroupSummary]) -> String {
     let mut table = Table::new(&[("NAME", Left), ("SOURCES", Right), ("EVERY", Left), ("KEEPS", Left)]);
     for group in groups {
-        table.row([
-            group.name.clone(),
-            amount::count(group.sources),
-            group.every_seconds.map_or_else(|| "when asked".to_owned(), span_in_words),
-            group.retention.clone(),
-        ]);
+        table.row([group.name.clone(), amount::count(group.sources), schedule(group), group.retention.clone()]);
     }
     table.text()
+}
+
+fn schedule(group: &GroupSummary) -> String {
+    let calendar = group.calendar.as_ref().map(|calendar| {
+        let zone = calendar.zone.as_ref().map(|zone| format!(" {zone}")).unwrap_or_default();
+        format!("at {}{zone}", calendar.cron)
+    });
+    match (group.every_seconds.map(span_in_words), calendar) {
+        (None, None) => "when asked".to_owned(),
+        (Some(every), None) => every,
+        (None, Some(calendar)) => calendar,
+        (Some(every), Some(calendar)) => format!("{every}, {calendar}"),
+    }
 }
 
 /// A table of volumes.

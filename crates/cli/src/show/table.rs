@@ -9,14 +9,14 @@ pub(crate) enum Align {
 
 /// A table on its way to becoming text.
 pub(crate) struct Table {
-    columns: Vec<(&'static str, Align)>,
+    columns: Vec<(String, Align)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
     /// An empty table with these column heads.
-    pub(crate) fn new(columns: &[(&'static str, Align)]) -> Self {
-        Self { columns: columns.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(columns: &[(&str, Align)]) -> Self {
+        Self { columns: columns.iter().map(|(head, align)| ((*head).to_owned(), *align)).collect(), rows: Vec::new() }
     }
 
     /// Adds a row, one cell for each column.
@@ -29,7 +29,7 @@ impl Table {
     /// The text, each row on a line of its own. Two spaces stand between columns, none at the end of a line.
     pub(crate) fn text(&self) -> String {
         let widths: Vec<usize> = (0..self.columns.len()).map(|column| self.width(column)).collect();
-        let heads: Vec<String> = self.columns.iter().map(|(head, _)| (*head).to_owned()).collect();
+        let heads: Vec<String> = self.columns.iter().map(|(head, _)| head.clone()).collect();
         let mut text = String::new();
         for row in std::iter::once(&heads).chain(&self.rows) {
             let mut line = String::new();

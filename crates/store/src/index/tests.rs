@@ -75,3 +75,26 @@ fn blobs_lie_behind_the_list_of_lengths() {
         assert_eq!(&payload[at.start as usize..(at.start + at.length) as usize], *part);
     }
 }
+
+/// Finding by the first bits of a name against looking at every name, whether the names are spread like hashes or not.
+#[test]
+fn first_bits_lead_to_the_same_blobs_as_looking_at_all() {
+    arbtest(|u| {
+        let spread = u.arbitrary::<bool>()?;
+        let count = u.int_in_range(0..=200_u32)?;
+        let name = |number: u32| {
+            if spread { BlobId(*blake3::hash(&number.to_le_bytes()).as_bytes()) } else { blob(number as u8) }
+        };
+        let of = |number: u32| IndexedBlob { id: name(number / 2), frame: number, start: 0, length: 0 };
+        let mut blobs: Vec<IndexedBlob> = (0..count).map(of).collect();
+        blobs.sort_unstable_by_key(|blob| (blob.id, blob.frame));
+        let fanout = Fanout::of(&blobs);
+        for number in 0..=count {
+            let found: Vec<_> = fanout.positions(&blobs, &name(number)).collect();
+            let wanted: Vec<_> = (0..blobs.len()).filter(|at| blobs[*at].id == name(number)).collect();
+            assert_eq!(found, wanted);
+        }
+        Ok(())
+    })
+    .budget_ms(500);
+}

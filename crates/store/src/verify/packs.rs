@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
 };
 
 use super::{Verified, Verify, load_index};
@@ -19,6 +19,7 @@ use crate::{
         open::{OpenPack, open_payload},
         parse_frame_payload,
     },
+    parallel,
     volume::Volume,
     writer::Session,
 };
@@ -26,7 +27,7 @@ use crate::{
 /// Blobs that are in no sound place.
 pub(super) struct Lost {
     /// The index, without the packs that are gone.
-    pub(super) index: Index,
+    pub(super) index: Arc<Index>,
     /// Blobs found damaged where the index has them.
     pub(super) damaged: HashSet<(PackId, BlobId)>,
 }
@@ -52,7 +53,7 @@ pub(super) fn verify(
     verified: &mut Verified,
 ) -> Result<Lost, StoreError> {
     let loaded = load_index(volume, how, verified)?;
-    let mut lost = Lost { index: loaded.index, damaged: HashSet::new() };
+    let mut lost = Lost { index: Arc::new(loaded.index), damaged: HashSet::new() };
     let mut wanted: BTreeMap<PackId, Option<IndexedPack>> =
         lost.index.packs().map(|pack| (pack.id, Some(pack))).collect();
     // Second copies tell of metadata packs that are gone without a trace in the index.
@@ -89,44 +90,29 @@ pub(super) fn verify(
         .filter(|job| job.read)
         .collect();
     meter.expected.add(jobs.iter().map(|job| job.indexed.map_or(0, |pack| pack.length)).sum());
-    let found = Mutex::new(Vec::new());
-    let queue = Mutex::new(jobs.iter());
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..how.threads.max(1))
-            .map(|_| {
-                scope.spawn(|| -> Result<(), StoreError> {
-                    let mut sealer = volume.sealer()?;
-                    loop {
-                        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).next();
-                        let Some(job) = next else { return Ok(()) };
-                        if cancel.is_cancelled() {
-                            return Err(StoreError::Cancelled);
-                        }
-                        let result = Checked::of(volume, &mut sealer, job, meter)?;
-                        found.lock().unwrap_or_else(PoisonError::into_inner).push((job, result));
-                    }
-                })
-            })
-            .collect();
-        workers.into_iter().try_for_each(|worker| {
-            worker
-                .join()
-                .unwrap_or_else(|_| Err(StoreError::Internal("a thread that verifies packs has died".to_owned())))
-        })
-    })?;
-    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
-    found.sort_by_key(|(job, _)| job.id);
+    // In the order of their ids, whichever thread was first.
+    let found = parallel::map(
+        jobs,
+        how.threads,
+        || volume.sealer(),
+        |sealer, job| {
+            if cancel.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            Ok((Checked::of(volume, sealer, &job, meter)?, job))
+        },
+    )?;
     let findings = verified.findings.len();
-    for (job, checked) in found {
-        if checked.first.is_none() && is_in_motion(volume, job)? {
+    for (checked, job) in found {
+        if checked.first.is_none() && is_in_motion(volume, &job)? {
             continue;
         }
-        settle(volume, how, job, checked, &mut lost, verified)?;
+        settle(volume, how, &job, checked, &mut lost, verified)?;
     }
     if how.repair && verified.findings.len() > findings {
         let mut loaded = load::Loaded::segments(volume)?;
         loaded.match_packs(volume)?;
-        lost.index = loaded.index;
+        lost.index = Arc::new(loaded.index);
     }
     Ok(lost)
 }
@@ -393,12 +379,12 @@ fn take_apart(
     volume.backend().delete(&id.mirror())?;
     let mut loaded = load::Loaded::segments(volume)?;
     loaded.match_packs(volume)?;
-    lost.index = loaded.index;
+    lost.index = Arc::new(loaded.index);
     Ok(())
 }
 
 /// Keeps a damaged object for whoever wants to look at it, where there is room.
-fn quarantine(volume: &Volume, object: &str) -> Result<(), StoreError> {
+pub(super) fn quarantine(volume: &Volume, object: &str) -> Result<(), StoreError> {
     let backend = volume.backend();
     let length = match backend.length(object) {
         Ok(length) => length,

@@ -1,58 +1,111 @@
 //! Which points cannot be restored whole: every page is read and proved once, however many points share it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use super::{Verified, packs::Lost};
+use resurgam_model::PointId;
+
+use super::{Verified, Verify, documents::Proved, packs::Lost};
 use crate::{
     entry::{BlobId, Extent, Kind},
     error::StoreError,
     meter::Cancel,
+    parallel,
+    point::ReplicaPlace,
     reader::Reader,
-    tree::{page::Page, walk_extents},
+    tree::{TreeRoot, page::Page, walk_extents},
     volume::Volume,
 };
 
+/// A point by name.
+type Name = (ReplicaPlace, PointId);
+
 pub(super) fn verify(
     volume: &Arc<Volume>,
+    how: &Verify<'_>,
+    proved: &Proved,
     lost: &Lost,
     cancel: &Cancel,
     verified: &mut Verified,
 ) -> Result<(), StoreError> {
-    let mut trees = Trees { reader: Reader::new(volume)?, lost, cancel, known: HashMap::new(), lost_pages: Vec::new() };
-    for (place, point) in volume.point_names()? {
-        let root = match volume.point(&place, point).and_then(|text| text.tree_root()) {
-            Ok(root) => root,
-            // Given up since its name was read.
-            Err(error) if error.is_not_found() => continue,
-            // Reported with the documents.
-            Err(error) if error.is_damage() => {
-                verified.affected.push((place, point));
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        if !trees.is_whole(&root.page)? {
-            verified.affected.push((place, point));
-        }
+    // Where all packs are as they should be, the index that was loaded to see that serves to read as well.
+    let reader = if lost.index.excludes_nothing() {
+        Reader::with_index(volume, Arc::clone(&lost.index))
+    } else {
+        Reader::new(volume)?
+    };
+    let trees = Trees { volume, reader, lost, cancel, known: Mutex::default() };
+    // Points that were given up since their documents were read need not be whole; new ones are looked at.
+    let names = volume.point_names()?;
+    // Points of one replica share most pages: one thread walks them all.
+    let replicas: Vec<&[Name]> = names.chunk_by(|one, next| one.0 == next.0).collect();
+    let found = parallel::map(replicas, how.threads, || Ok(()), |(), names| trees.replica(names, proved))?;
+    let mut lost_pages = BTreeMap::new();
+    for (affected, pages) in found {
+        verified.affected.extend(affected);
+        lost_pages.extend(pages);
     }
-    for (page, what) in std::mem::take(&mut trees.lost_pages) {
+    for (page, what) in lost_pages {
         verified.found(format!("page {page}"), what, false);
     }
     Ok(())
 }
 
 struct Trees<'a> {
+    volume: &'a Volume,
     reader: Reader,
     lost: &'a Lost,
     cancel: &'a Cancel,
-    /// Pages looked at: whether all below them is sound.
-    known: HashMap<BlobId, bool>,
-    lost_pages: Vec<(BlobId, String)>,
+    /// Pages looked at: whether all below them is sound. Two threads may look at the same page; they find the same.
+    known: Mutex<HashMap<BlobId, bool>>,
 }
 
+/// Pages that cannot be read, and why.
+type LostPages = BTreeMap<BlobId, String>;
+
 impl Trees<'_> {
-    fn is_whole(&mut self, page: &BlobId) -> Result<bool, StoreError> {
-        if let Some(whole) = self.known.get(page) {
+    fn known(&self) -> MutexGuard<'_, HashMap<BlobId, bool>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Which points of a replica are not whole, and which of their pages are lost.
+    fn replica(&self, names: &[Name], proved: &Proved) -> Result<(Vec<Name>, LostPages), StoreError> {
+        let (mut affected, mut lost) = (Vec::new(), LostPages::new());
+        for name in names {
+            let root = match proved.get(name).map_or_else(|| self.root(name), |root| Ok(*root)) {
+                Ok(root) => root,
+                // Given up since its name was read.
+                Err(error) if error.is_not_found() => continue,
+                // Reported with the documents.
+                Err(error) if error.is_damage() => {
+                    affected.push(name.clone());
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let mut lost_now = LostPages::new();
+            if self.is_whole(&root.page, &mut lost_now)? {
+                continue;
+            }
+            // What was missed for the sake of a point that has been given up meanwhile need not be there.
+            if self.root(name).is_err_and(|error| error.is_not_found()) {
+                self.known().retain(|_, whole| *whole);
+                continue;
+            }
+            affected.push(name.clone());
+            lost.extend(lost_now);
+        }
+        Ok((affected, lost))
+    }
+
+    fn root(&self, (place, point): &Name) -> Result<TreeRoot, StoreError> {
+        self.volume.point(place, *point)?.tree_root()
+    }
+
+    fn is_whole(&self, page: &BlobId, lost: &mut LostPages) -> Result<bool, StoreError> {
+        if let Some(whole) = self.known().get(page) {
             return Ok(*whole);
         }
         if self.cancel.is_cancelled() {
@@ -62,7 +115,7 @@ impl Trees<'_> {
             Ok(Page::Directory(_, children)) => {
                 let mut whole = true;
                 for child in children {
-                    whole &= self.is_whole(&child.page)?;
+                    whole &= self.is_whole(&child.page, lost)?;
                 }
                 whole
             }
@@ -76,12 +129,12 @@ impl Trees<'_> {
                 whole
             }
             Err(error) if error.is_damage() => {
-                self.lost_pages.push((*page, error.to_string()));
+                lost.insert(*page, error.to_string());
                 false
             }
             Err(error) => return Err(error),
         };
-        self.known.insert(*page, whole);
+        self.known().insert(*page, whole);
         Ok(whole)
     }
 

@@ -9,6 +9,7 @@ fn at(second: i64) -> Timestamp {
 fn source(group: &str, state: &str, newest: Option<i64>) -> SourceSummary {
     SourceSummary {
         id: SourceId::from_bytes([5; 16]),
+        kind: "files".to_owned(),
         root: "/etc".to_owned(),
         group: group.to_owned(),
         state: state.to_owned(),
@@ -16,6 +17,7 @@ fn source(group: &str, state: &str, newest: Option<i64>) -> SourceSummary {
         volume: Some(VolumeId::from_bytes([6; 16])),
         points: 2,
         newest: newest.map(at),
+        retention: None,
     }
 }
 
@@ -25,6 +27,7 @@ fn groups_() -> Vec<GroupSummary> {
         name: name.to_owned(),
         retention: "everything".to_owned(),
         every_seconds,
+        calendar: None,
         sources: 1,
     };
     vec![group("hourly", Some(3_600)), group("free", None)]
@@ -49,7 +52,7 @@ fn an_objective_is_missed_when_the_newest_point_is_too_old_or_never_came() {
 #[test]
 fn status_has_the_keys_of_a_source_and_its_own() {
     let sources = statuses(vec![source("hourly", "inconsistent", Some(0))], &groups_(), at(10_000));
-    let document = Status { sources, volumes: Vec::new(), jobs: Vec::new() };
+    let document = Status { sources, ..Status::default() };
     let value = serde_json::to_value(&document).unwrap();
     assert_eq!(
         (&value["sources"][0]["root"], &value["sources"][0]["objective_missed"]),
@@ -65,7 +68,7 @@ fn status_has_the_keys_of_a_source_and_its_own() {
 
 #[test]
 fn an_empty_server_says_how_to_begin() {
-    let empty = Status { sources: Vec::new(), volumes: Vec::new(), jobs: Vec::new() };
+    let empty = Status::default();
     assert!(status(&empty, &TimeZone::UTC).contains("resurgam protect"));
 }
 

@@ -1,0 +1,222 @@
+//! What is known of a server, gathered for the rules that decide what is wrong with it.
+
+use std::collections::HashMap;
+
+use resurgam_catalog::{AlertRecord, Changes, JobRecord, JobState};
+use resurgam_model::{
+    SourceId, Timestamp,
+    alert::{CopyFacts, DamageFacts, Drilled, Facts, Kit, ReplicaFacts, SourceFacts, Space, VolumeFacts, conditions},
+    bytepath::escape,
+    charter::CopyKind,
+    point::PointState,
+    policy::{Group, SourceKind},
+    replica::ReplicaState,
+    report::CopyStatus,
+    schedule::Schedule,
+};
+
+use crate::{capsule::SUPERSEDED, error::JobError, server::Server};
+
+/// The newest copy of the catalog in the pool may be this many times its interval old.
+const POOL_INTERVALS: u64 = 2;
+/// A native backup that only people make may be a week old.
+const BY_HAND_SECONDS: u64 = 7 * 86_400;
+/// So many of the newest jobs tell whether a source fails.
+const JOBS_LOOKED_AT: usize = 2000;
+
+/// Settings that say how the recovery kit stands.
+pub mod kit {
+    /// Where it was written.
+    pub const PLACE: &str = "kit-place";
+    /// Digest of what it held.
+    pub const DIGEST: &str = "kit-digest";
+    /// When its passphrase was proved.
+    pub const PROVED: &str = "kit-proved";
+    /// Present where what it should hold is not what it holds.
+    pub const STALE: &str = "kit-stale";
+}
+
+impl Server {
+    /// Everything that the rules of [`resurgam_model::alert`] ask for.
+    pub fn facts(&self) -> Result<Facts, JobError> {
+        let lineage = self.catalog.lineage()?;
+        let frozen = lineage.and_then(|lineage| lineage.frozen);
+        let (superseded, frozen) = match frozen {
+            Some(reason) if reason.starts_with(SUPERSEDED) => (Some(reason), None),
+            other => (None, other),
+        };
+        Ok(Facts {
+            zone: Some(self.environment.time_zone.clone()),
+            sources: self.source_facts()?,
+            volumes: self.volume_facts()?,
+            copies: self.copy_facts()?,
+            damage: self.damage_facts()?,
+            replicas: self.replica_facts()?,
+            kit: Some(self.kit_state()?),
+            frozen,
+            superseded,
+        })
+    }
+
+    fn source_facts(&self) -> Result<Vec<SourceFacts>, JobError> {
+        let now = self.now();
+        let groups: HashMap<_, Group> = self.catalog.groups()?.into_iter().map(|group| (group.id, group)).collect();
+        let replicas = self.catalog.replicas()?;
+        let mut newest: HashMap<SourceId, Timestamp> = HashMap::new();
+        for point in self.catalog.point_entries(None)? {
+            let good = matches!(point.state, PointState::Complete | PointState::Partial);
+            if good && (point.time <= now || !newest.contains_key(&point.source)) {
+                newest.insert(point.source, point.time);
+            }
+        }
+        let failures = failures(&self.catalog.jobs(JOBS_LOOKED_AT)?);
+        let facts = |source: resurgam_model::policy::Source| {
+            let replica = crate::sources::current_replica(&replicas, source.id);
+            let failed = failures.get(&source.id);
+            SourceFacts {
+                id: source.id,
+                root: escape(&source.root),
+                schedule: groups.get(&source.group).map(Schedule::from).unwrap_or_default(),
+                newest: newest.get(&source.id).copied(),
+                stopped: replica.is_some_and(|replica| {
+                    matches!(replica.state, ReplicaState::Stopped | ReplicaState::ManualCreationPending)
+                }),
+                failures: failed.map_or(0, |(count, _)| *count),
+                last_failure: failed.map(|(_, message)| message.clone()),
+            }
+        };
+        Ok(self.catalog.sources()?.into_iter().map(facts).collect())
+    }
+
+    fn volume_facts(&self) -> Result<Vec<VolumeFacts>, JobError> {
+        let mut all = Vec::new();
+        for record in self.catalog.volumes()? {
+            let unreachable = self.open_volume(&record).err().map(|error| error.to_string());
+            let space = rustix::fs::statvfs(record.location.as_str())
+                .ok()
+                .map(|found| Space { free: found.f_bavail * found.f_frsize, total: found.f_blocks * found.f_frsize });
+            all.push(VolumeFacts { id: record.id, location: record.location, unreachable, space });
+        }
+        Ok(all)
+    }
+
+    fn copy_facts(&self) -> Result<Vec<CopyFacts>, JobError> {
+        let copies = self.catalog.copies()?;
+        let sources = self.catalog.sources()?;
+        let catalog_group = sources.iter().find(|source| source.kind == SourceKind::Dpmdb).map(|source| source.group);
+        let every = match catalog_group {
+            Some(group) => self.catalog.group(group)?.and_then(|group| group.every_seconds),
+            None => None,
+        };
+        let facts = |status: CopyStatus| {
+            let allowed_age_seconds = match status.kind {
+                CopyKind::Pool => every.map(|every| every.saturating_mul(POOL_INTERVALS)),
+                CopyKind::Capsules => None,
+                CopyKind::Native | CopyKind::Share => {
+                    let copy = copies.iter().find(|copy| copy.place == status.place);
+                    let every = copy.and_then(|copy| copy.every_seconds);
+                    Some(every.map_or(BY_HAND_SECONDS, |every| every.saturating_mul(POOL_INTERVALS)))
+                }
+            };
+            CopyFacts {
+                kind: status.kind,
+                place: status.location,
+                newest: status.made,
+                problem: status.fault,
+                allowed_age_seconds,
+                lacks_changes: status.changes_lacking.unwrap_or(0),
+                lacks_points: status.points_lacking.unwrap_or(0),
+                drill: status.drill.map(|drill| Drilled {
+                    time: drill.time,
+                    passed: drill.passed,
+                    message: drill.message,
+                }),
+            }
+        };
+        Ok(self.survivability()?.into_iter().map(facts).collect())
+    }
+
+    /// Damage as the last verification of each volume and the states of points tell it.
+    fn damage_facts(&self) -> Result<Vec<DamageFacts>, JobError> {
+        let points = self.catalog.point_entries(None)?;
+        let verified = self.catalog.last_jobs("verify")?;
+        let mut all = Vec::new();
+        for record in self.catalog.volumes()? {
+            let is_bad = |state| matches!(state, PointState::Damaged | PointState::Missing);
+            let affected =
+                points.iter().filter(|point| point.volume == record.id && is_bad(point.state)).count() as u64;
+            let of_this = |job: &&JobRecord| job.subject.contains(&record.id.to_string());
+            let found_some = |job: &JobRecord| job.state == JobState::Partial;
+            let objects = verified.iter().find(of_this).map_or(0, |job| u64::from(found_some(job)));
+            all.push(DamageFacts {
+                volume: record.id,
+                location: record.location,
+                objects: objects.max(affected),
+                affected_points: affected,
+            });
+        }
+        Ok(all)
+    }
+
+    fn replica_facts(&self) -> Result<Vec<ReplicaFacts>, JobError> {
+        let replicas = self.catalog.replicas()?;
+        let mut all = Vec::new();
+        for source in self.catalog.sources()? {
+            // What a source's place was before is history.
+            if let Some(replica) = crate::sources::current_replica(&replicas, source.id) {
+                all.push(ReplicaFacts {
+                    id: replica.id,
+                    root: escape(&source.root),
+                    state: replica.state,
+                    cause: replica.cause.clone(),
+                });
+            }
+        }
+        Ok(all)
+    }
+
+    fn kit_state(&self) -> Result<Kit, JobError> {
+        if self.catalog.setting(kit::DIGEST)?.is_none() {
+            return Ok(Kit::NeverMade);
+        }
+        if self.catalog.setting(kit::PROVED)?.is_none() {
+            return Ok(Kit::NeverProved);
+        }
+        Ok(if self.catalog.setting(kit::STALE)?.is_some() { Kit::OutOfDate } else { Kit::Current })
+    }
+
+    /// Works out what is wrong now and writes it down: what is new is raised, what is no more clears itself.
+    pub fn evaluate_alerts(&self) -> Result<Changes, JobError> {
+        let conditions = conditions(&self.facts()?, self.now());
+        Ok(self.catalog.set_alerts(&conditions, self.now())?)
+    }
+
+    /// The alerts that stand; with `cleared`, those of the last time that no longer do as well.
+    pub fn alerts(&self, cleared: bool) -> Result<Vec<AlertRecord>, JobError> {
+        // On a full or read-only disk they are shown as they were last written.
+        if let Err(error) = self.evaluate_alerts() {
+            self.notice(format!("the alerts could not be worked out anew: {error}"));
+        }
+        Ok(self.catalog.alerts(cleared)?)
+    }
+}
+
+/// How many backups of each source have failed since one succeeded, and what the last said. Jobs come newest first.
+fn failures(jobs: &[JobRecord]) -> HashMap<SourceId, (u64, String)> {
+    let mut failed: HashMap<SourceId, (u64, String)> = HashMap::new();
+    let mut settled = std::collections::HashSet::new();
+    for job in jobs.iter().filter(|job| ["backup", "consistency-check"].contains(&job.kind.as_str())) {
+        let Some(source) = job.source.filter(|source| !settled.contains(source)) else { continue };
+        match job.state {
+            JobState::Done | JobState::Partial => {
+                settled.insert(source);
+            }
+            JobState::Failed | JobState::Interrupted => {
+                let message = job.message.clone().unwrap_or_default();
+                failed.entry(source).or_insert((0, message)).0 += 1;
+            }
+            JobState::Running => {}
+        }
+    }
+    failed
+}

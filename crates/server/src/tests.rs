@@ -1,0 +1,8 @@
+//! Tests of the layers together.
+
+mod daemon;
+mod oracle;
+mod scheduler;
+mod simulation;
+mod systemd;
+mod year;
