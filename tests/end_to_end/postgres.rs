@@ -1,43 +1,11 @@
 //! The server with its catalog in a real PostgreSQL: the same promises, with the database as the place where processes
 //! meet.
 
-use std::{fs, process::Command};
+use std::fs;
 
-use resurgam_tests::{Part, Program, Random, Scene, args, assert_same, is_present, parts::run_tool, plain_tree};
+use resurgam_tests::{Database, Part, Program, Random, Scene, args, assert_same, is_present, plain_tree};
 
 const PARTS: &[Part] = &[Part::Postgres, Part::Tool("psql")];
-
-/// A database of its own on the server that the tests were given. It goes with this value.
-struct Database {
-    server: String,
-    name: String,
-}
-
-impl Database {
-    fn new() -> Self {
-        let server = std::env::var("RESURGAM_TEST_POSTGRES").unwrap();
-        let name = format!("end_to_end_{}", std::process::id());
-        let database = Self { server, name };
-        database.ask(&format!("CREATE DATABASE {}", database.name));
-        database
-    }
-
-    fn ask(&self, statement: &str) -> String {
-        run_tool(Command::new("psql").args(["-qtA", "-c", statement]).arg(&self.server))
-    }
-
-    fn url(&self) -> String {
-        let (server, _) = self.server.rsplit_once('/').unwrap();
-        format!("{server}/{}", self.name)
-    }
-}
-
-impl Drop for Database {
-    fn drop(&mut self) {
-        let statement = format!("DROP DATABASE {} WITH (FORCE)", self.name);
-        Command::new("psql").args(["-qtA", "-c", &statement]).arg(&self.server).status().ok();
-    }
-}
 
 fn scene_on(url: &str) -> Scene {
     let scene = Scene::new();

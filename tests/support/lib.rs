@@ -16,22 +16,28 @@
 )]
 
 pub mod compare;
+pub mod database;
 pub mod disk;
 pub mod facts;
+pub mod losing;
 pub mod odd_tree;
 pub mod outcome;
 pub mod parts;
 pub mod plain_tree;
 pub mod program;
 pub mod random;
+pub mod rows;
 pub mod running;
 pub mod scene;
+pub mod spoil;
 pub mod watch;
 
 pub use compare::{AsItWas, assert_same, differences, rsync_differences};
+pub use database::Database;
 pub use outcome::{Failure, Outcome, Point};
 pub use parts::{Part, is_present};
 pub use program::Program;
 pub use random::Random;
+pub use rows::Rows;
 pub use running::Running;
 pub use scene::Scene;

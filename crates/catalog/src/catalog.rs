@@ -1,9 +1,7 @@
 //! Opening a catalog, and how every verb reaches the database.
 
 use std::{
-    io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -14,7 +12,11 @@ use sea_orm::{
 };
 use tokio::runtime::{Builder, Handle, Runtime};
 
-use crate::{CatalogError, Fault, Location, postgres, schema, snapshot, sqlite};
+use crate::{
+    CatalogError, Fault, Location,
+    open_file::{self, OpenFile},
+    postgres, schema, snapshot, sqlite,
+};
 
 /// An open catalog. Many threads may share one; each verb has the connection to itself while it runs.
 ///
@@ -95,10 +97,9 @@ impl Catalog {
         connect: impl AsyncFnOnce() -> Result<DatabaseConnection, Fault>,
     ) -> Result<Self, Fault> {
         let runtime = runtime()?;
-        // Looked at before it is opened: if another takes its place in between, the first verb will see it.
-        let before = OpenFile::at(file);
+        let before = file.and_then(open_file::identity);
         let db = runtime.block_on(connect())?;
-        let file = before.or_else(|| OpenFile::at(file));
+        let file = file.and_then(|file| OpenFile::note(file, before));
         let inner = Mutex::new(Inner { file, runtime: Some(runtime), db });
         Ok(Self { name: location.to_string(), location: location.clone(), inner })
     }
@@ -201,32 +202,6 @@ impl Drop for Catalog {
         } else {
             // Waiting is not allowed here; the connection closes itself when the last of it is dropped.
             runtime.shutdown_background();
-        }
-    }
-}
-
-/// Which file is open. One that another has taken the place of must not be written any more: SQLite finds a journal by
-/// its name, so that of the old file would be played into the new one.
-struct OpenFile {
-    path: PathBuf,
-    identity: (u64, u64),
-}
-
-impl OpenFile {
-    fn at(path: Option<&Path>) -> Option<Self> {
-        let path = std::path::absolute(path?).ok()?;
-        let found = path.metadata().ok()?;
-        Some(Self { path, identity: (found.dev(), found.ino()) })
-    }
-
-    fn refuse_replaced(&self) -> Result<(), Fault> {
-        match self.path.metadata() {
-            Ok(found) if (found.dev(), found.ino()) == self.identity => Ok(()),
-            Ok(_) => Err(Fault::Replaced("another catalog was put in its place while it was open".to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                Err(Fault::Replaced("its file was taken away while it was open".to_owned()))
-            }
-            Err(e) => Err(Fault::of_file(&e)),
         }
     }
 }

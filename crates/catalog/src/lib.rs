@@ -8,6 +8,8 @@
 //! - What a verb reported done is durable, and several rows change together or not at all.
 //! - Reading writes nothing: with not one byte free on the disk every listing still works.
 //! - A database that is damaged, of another program or of a newer schema is refused, named, and left as it is.
+//! - A copy of it is proved before it gets its name, opens with stock tools, and restores into either database; what a
+//!   restored catalog takes the place of is set aside, never written over.
 //! - Every error says what was attempted, on which database, of which class it is ([`Fault`]) and what to do next.
 //!
 //! What it must not know: how volumes are laid out, what a job does, how anything is shown. No type of the database
@@ -25,13 +27,18 @@
 //! | `data_source` | what is protected, and by which group | charter |
 //! | `volume` | where the volumes lie, and their descriptions | charter |
 //! | `setting` | single values, by name | charter |
+//! | `catalog_copy` | where copies of the catalog are put | charter |
+//! | `drill` | how the last drill of each copy went | charter |
 //! | `replica` | what each volume holds of each source, and its state | derived |
 //! | `recovery_point` | the points of each replica, with their documents | derived |
 //! | `job` | who is doing what now, under a lease; and how past jobs ended. A rebuild derives it as empty: running jobs die with their server, and what ended ones achieved lies in the volumes | derived |
+//! | `lineage` | which life of the catalog this is, and whether anything may be deleted in it | its own: a rebuild begins a new one |
+//! | `alert` | what is wrong, and lately was | derived |
+//! | `agent_patch` | which versions of the program have opened it | derived |
 //! | `schema_change`, `seaql_migrations` | which version the schema is, and which program made it so | derived |
 //! | `reserve` | nothing: by being filled and emptied it keeps free pages in an SQLite file for a full disk | derived |
 //!
-//! Names that begin with `tbl_` are left free: they are those of the document's views.
+//! Names that begin with `tbl_` are those of the document's views: see `schema/m0002_views.rs`, and [`Catalog::query`].
 
 mod alerts;
 mod catalog;
@@ -44,6 +51,7 @@ mod groups;
 mod jobs;
 mod lineage;
 mod location;
+mod open_file;
 mod points;
 mod postgres;
 mod query;

@@ -18,7 +18,7 @@ use std::{
 
 use resurgam_model::{Timestamp, lineage::Lineage};
 
-use crate::{Catalog, CatalogError, Fault, ServerRecord, catalog, sqlite};
+use crate::{Catalog, CatalogError, Fault, ServerRecord, catalog, open_file::is_open_here, sqlite};
 use partial::Partial;
 
 pub(crate) use sqlite_copy::keep_before_migration;
@@ -84,13 +84,16 @@ impl Catalog {
 /// # Errors
 /// [`Fault::NotFound`] where there is no such file, [`Fault::Empty`] where nothing is in it, [`Fault::Unrecognised`]
 /// where it is of another kind, [`Fault::Foreign`] where it is a database of another program, [`Fault::Corrupt`] where it
-/// is damaged, and [`Fault::Newer`] where a newer program made it.
+/// is damaged, [`Fault::Newer`] where a newer program made it, and [`Fault::Locked`] where this very process has it open.
 pub fn inspect(path: &Path) -> Result<Snapshot, CatalogError> {
     let inspected = catalog::runtime().and_then(|runtime| runtime.block_on(inspect_file(path)));
     inspected.map_err(|fault| fault.at("read a copy of the catalog", &path.display().to_string()))
 }
 
-pub(crate) async fn inspect_file(path: &Path) -> Result<Snapshot, Fault> {
+async fn inspect_file(path: &Path) -> Result<Snapshot, Fault> {
+    if is_open_here(path) {
+        return Err(Fault::Locked("this very process has it open; make a copy of it first".to_owned()));
+    }
     match recognise(path)? {
         SnapshotKind::Sqlite => sqlite_copy::inspect(path).await,
         SnapshotKind::PgDump => dump::inspect(path),

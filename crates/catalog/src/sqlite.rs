@@ -15,7 +15,7 @@ use sea_orm::{
     sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
-use crate::Fault;
+use crate::{Fault, open_file::is_open_here};
 
 /// Older ones have a fault that can corrupt a database.
 const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
@@ -43,7 +43,9 @@ pub(crate) async fn connect(path: &Path, create: bool) -> Result<DatabaseConnect
     if path.to_str().is_none() {
         return Err(Fault::Other("SQLite needs a path in UTF-8".to_owned()));
     }
-    inspect(&path, create)?;
+    if !is_open_here(&path) {
+        inspect(&path, create)?;
+    }
     let options = SqliteConnectOptions::new()
         .filename(&path)
         .create_if_missing(false)

@@ -92,6 +92,7 @@ on_both!(
         what_is_no_copy_is_refused,
         a_copy_of_a_newer_schema_is_refused,
         rows_tell_two_catalogs_apart,
+        a_copy_is_made_while_others_write,
         ten_thousand_points_are_copied_and_restored,
     }
     golden {

@@ -90,6 +90,10 @@ impl std::ops::Deref for Opened<'_> {
 
 impl Drop for Opened<'_> {
     fn drop(&mut self) {
+        // What the command changed may belong into the recovery kit.
+        if let Err(error) = resurgam_rebuild::recovery_kit::refresh(&self.server) {
+            self.output.warn(&format!("the recovery kit could not be brought up to date: {error}"));
+        }
         for notice in self.server.take_notices() {
             self.output.warn(&notice);
         }

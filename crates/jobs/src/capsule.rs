@@ -182,7 +182,7 @@ fn sealed_keyring(kit: &str) -> Option<String> {
 
 /// Which capsules stay: the newest of this lineage, and the last of every other.
 fn kept(mut names: Vec<CapsuleName>, new: &CapsuleName) -> Vec<CapsuleName> {
-    names.push(new.clone());
+    names.push(*new);
     names.sort();
     names.reverse();
     let mut kept: Vec<CapsuleName> = Vec::new();

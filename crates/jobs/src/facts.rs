@@ -69,7 +69,7 @@ impl Server {
                 newest.insert(point.source, point.time);
             }
         }
-        let failures = failures(&self.catalog.jobs(JOBS_LOOKED_AT)?);
+        let failures = failures(&self.catalog.jobs(JOBS_LOOKED_AT)?, &newest);
         let facts = |source: resurgam_model::policy::Source| {
             let replica = crate::sources::current_replica(&replicas, source.id);
             let failed = failures.get(&source.id);
@@ -201,14 +201,19 @@ impl Server {
     }
 }
 
-/// How many backups of each source have failed since one succeeded, and what the last said. Jobs come newest first.
-fn failures(jobs: &[JobRecord]) -> HashMap<SourceId, (u64, String)> {
+/// How many backups of each source have failed since one succeeded, and what the last said. Jobs come newest first. Of one
+/// that was interrupted a point may have come all the same: its process was killed when the point was there, or the
+/// catalog is a copy that was made meanwhile.
+fn failures(jobs: &[JobRecord], newest: &HashMap<SourceId, Timestamp>) -> HashMap<SourceId, (u64, String)> {
     let mut failed: HashMap<SourceId, (u64, String)> = HashMap::new();
     let mut settled = std::collections::HashSet::new();
     for job in jobs.iter().filter(|job| ["backup", "consistency-check"].contains(&job.kind.as_str())) {
         let Some(source) = job.source.filter(|source| !settled.contains(source)) else { continue };
         match job.state {
             JobState::Done | JobState::Partial => {
+                settled.insert(source);
+            }
+            JobState::Interrupted if newest.get(&source).is_some_and(|point| *point >= job.started) => {
                 settled.insert(source);
             }
             JobState::Failed | JobState::Interrupted => {

@@ -77,8 +77,9 @@ impl Server {
         let about =
             About { kind: CATALOG_BACKUP, subject: what.to.display().to_string(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
-            let report = self.make_native(what)?;
+            // First, so that the file knows of its own place.
             self.remember_copy(what)?;
+            let report = self.make_native(what)?;
             let message = format!("{}: {} bytes, {} older removed", report.file, report.bytes, report.removed.len());
             Ok(Ended { partial: false, message, value: report })
         })
@@ -118,6 +119,7 @@ impl Server {
     /// Writes down where native backups go, so that they are looked after and stand in the recovery kit.
     fn remember_copy(&self, what: &CatalogBackup) -> Result<(), JobError> {
         let place = std::path::absolute(&what.to).map_err(|error| failed(&what.to, &error))?;
+        crate::home::create_private(&place).map_err(|error| failed(&place, &error))?;
         let place = place.canonicalize().unwrap_or(place);
         let kind = if self.is_protected(&place)? { CopyKind::Share } else { CopyKind::Native };
         let place = place.display().to_string();

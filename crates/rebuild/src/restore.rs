@@ -16,7 +16,7 @@ mod volumes;
 
 use std::path::Path;
 
-use resurgam_catalog::{Building, Location};
+use resurgam_catalog::{Building, JobState, Location};
 use resurgam_jobs::{JobError, home, kit as setting};
 use resurgam_model::{LineageId, ServerId, Timestamp, lineage::Lineage};
 use resurgam_store::{
@@ -115,6 +115,7 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
     let lineage = begin_lineage(&building, taken, &found, seen.generation, began)?;
     let (keyring, from) = keys::decide(record.id, kit, present, &seen.traces, passphrase, &mut notes)?;
     settle_keys(&building, &keyring, from)?;
+    settle_jobs(&building, began)?;
     let put = keys::put(what.home, &keyring, &mut aside)
         .and_then(|()| target::settle(what.home, &what.to, &mut aside))
         .and_then(|()| Ok(building.put_in_place()?));
@@ -215,6 +216,17 @@ fn settle_keys(building: &Building, keyring: &Keyring, from: KeysFrom) -> Result
     }
     Ok(())
 }
+
+/// What ran when the copy was made, the copying itself among it, has ended since; how, the copy cannot know.
+fn settle_jobs(building: &Building, now: Timestamp) -> Result<(), JobError> {
+    let catalog = building.catalog();
+    for job in catalog.running_jobs()? {
+        catalog.end_job(job.id, JobState::Interrupted, Some(RAN_THEN), now)?;
+    }
+    Ok(())
+}
+
+const RAN_THEN: &str = "it was running when the copy was made that this catalog was restored from";
 
 impl Traces {
     fn take(&mut self, header: &resurgam_store::volume::VolumeHeader, keys: resurgam_store::keys::VolumeKeys) {

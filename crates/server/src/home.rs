@@ -185,8 +185,8 @@ impl<'a> Home<'a> {
             let level = if raised.severity < Severity::Information { Level::Warning } else { Level::Information };
             self.log(level, &format!("{}: {}, {}: {}", raised.severity, raised.kind, raised.subject, raised.message));
         }
-        for (kind, subject) in &changes.cleared {
-            self.log(Level::Information, &format!("no more: {kind}, {subject}"));
+        for cleared in &changes.cleared {
+            self.log(Level::Information, &format!("no more: {}, {}", cleared.kind, cleared.subject));
         }
         Ok(String::new())
     }

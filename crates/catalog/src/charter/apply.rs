@@ -101,7 +101,7 @@ async fn apply_groups(db: &DatabaseTransaction, charter: &Charter, applied: &mut
             groups::write(db, &Group { name: before.id.to_string(), ..(*before).clone() }).await?;
         }
     }
-    let mut names: BTreeSet<&str> = known.iter().chain(&charter.groups).map(|group| group.name.as_str()).collect();
+    let mut names: BTreeSet<String> = known.iter().chain(&charter.groups).map(|group| group.name.clone()).collect();
     for group in &only_here {
         let taken = charter.groups.iter().any(|wanted| wanted.name == group.name);
         let Some(name) = (if taken { free_name(&group.name, &names) } else { None }) else {
@@ -111,8 +111,8 @@ async fn apply_groups(db: &DatabaseTransaction, charter: &Charter, applied: &mut
         groups::write(db, &Group { name: name.clone(), ..(*group).clone() }).await?;
         applied.done.push((row(CharterKind::Group, group.id, &name), CharterChange::Changed));
         applied.only_here.push(row(CharterKind::Group, group.id, &name));
+        names.insert(name);
     }
-    names.clear();
     for wanted in &charter.groups {
         let before = shared.iter().find(|group| group.id == wanted.id);
         if before != Some(&wanted) {
@@ -124,9 +124,9 @@ async fn apply_groups(db: &DatabaseTransaction, charter: &Charter, applied: &mut
 }
 
 /// A name like that one which nobody has.
-fn free_name(name: &str, taken: &BTreeSet<&str>) -> Option<String> {
+fn free_name(name: &str, taken: &BTreeSet<String>) -> Option<String> {
     let short: String = name.chars().take(56).collect();
-    (2..10_000).map(|n| format!("{short} {n}")).find(|name| !taken.contains(name.as_str()))
+    (2..10_000).map(|n| format!("{short} {n}")).find(|name| !taken.contains(name))
 }
 
 async fn apply_sources(db: &DatabaseTransaction, charter: &Charter, applied: &mut Applied) -> Result<(), Fault> {

@@ -23,6 +23,7 @@ use sea_orm::{
 
 use crate::{
     Fault, SnapshotKind,
+    open_file::is_open_here,
     snapshot::{
         partial::{COMPANIONS, Partial, sync_folder, with_suffix},
         recognise,
@@ -47,16 +48,17 @@ fn switch(new: Partial, target: &Path, aside: &str) -> Result<Option<String>, Fa
     let companions = COMPANIONS.map(|suffix| (suffix, with_suffix(target, suffix)));
     let there = target.symlink_metadata().is_ok();
     let aside = if there { second_name(target, aside)? } else { free_name(target, aside) };
+    // The file itself first: by it an attempt that was killed is known again.
+    if there {
+        link(target, &aside)?;
+    }
     // What is beside a file that is not there belongs to one that is gone; it is kept all the same.
     for (suffix, companion) in &companions {
         link(companion, &with_suffix(&aside, suffix))?;
     }
-    if there {
-        link(target, &aside)?;
-        sync_folder(target)?;
-        if companions.iter().any(|(_, companion)| is_needed(companion)) {
-            remove(target)?;
-        }
+    sync_folder(target)?;
+    if there && companions.iter().any(|(_, companion)| is_needed(companion)) {
+        remove(target)?;
     }
     for (_, companion) in &companions {
         remove(companion)?;
@@ -68,7 +70,7 @@ fn switch(new: Partial, target: &Path, aside: &str) -> Result<Option<String>, Fa
 /// Takes the old database for itself, where it is one. A damaged one nobody can be at work in.
 async fn hold(target: &Path) -> Result<Option<DatabaseConnection>, Fault> {
     // What is no database is not shown to SQLite, which would tidy up beside it.
-    if recognise(target) != Ok(SnapshotKind::Sqlite) {
+    if !is_open_here(target) && recognise(target) != Ok(SnapshotKind::Sqlite) {
         return Ok(None);
     }
     let options = SqliteConnectOptions::new().filename(target).create_if_missing(false).busy_timeout(BUSY_TIMEOUT);

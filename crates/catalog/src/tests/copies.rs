@@ -243,6 +243,27 @@ pub(crate) fn rows_tell_two_catalogs_apart(place: &Place) {
     );
 }
 
+pub(crate) fn a_copy_is_made_while_others_write(place: &Place) {
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = filled(place);
+    let replica = replica_in(&catalog, 1);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            let other = place.open();
+            for n in 0..150 {
+                other.add_points(&[point(1000 + 2 * n, &replica), point(1001 + 2 * n, &replica)]).unwrap();
+            }
+        });
+        for n in 0..6 {
+            let copy = folder.path().join(format!("copy {n}"));
+            let written = catalog.snapshot(&copy).unwrap();
+            // Of what is written in one change a copy has both or neither.
+            assert_eq!(written.rows["recovery_point"] % 2, 0);
+            assert_eq!(inspect(&copy).unwrap(), written);
+        }
+    });
+}
+
 pub(crate) fn ten_thousand_points_are_copied_and_restored(place: &Place) {
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy");

@@ -166,26 +166,12 @@ fn a_damaged_catalog_is_not_copied() {
 }
 
 #[test]
-fn a_copy_is_made_while_others_write() {
-    let folder = tempfile::tempdir().unwrap();
-    let place = Place::for_sqlite(&folder.path().join("DPMDB"));
-    let catalog = filled(&place);
-    let replica = replica_in(&catalog, 1);
-    std::thread::scope(|threads| {
-        threads.spawn(|| {
-            let other = place.open();
-            for n in 0..150 {
-                other.add_points(&[point(1000 + 2 * n, &replica), point(1001 + 2 * n, &replica)]).unwrap();
-            }
-        });
-        for n in 0..6 {
-            let copy = folder.path().join(format!("copy {n}"));
-            let written = catalog.snapshot(&copy).unwrap();
-            // Of what is written in one change a copy has both or neither.
-            assert_eq!(written.rows["recovery_point"] % 2, 0);
-            assert_eq!(inspect(&copy).unwrap(), written);
-        }
-    });
+fn a_catalog_that_is_open_is_not_looked_into() {
+    let (_folder, path, _) = scene();
+    let catalog = Catalog::open_existing(&at(&path), now()).unwrap();
+    assert!(matches!(fault(inspect(&path)), Fault::Locked(_)));
+    drop(catalog);
+    assert!(inspect(&path).is_ok());
 }
 
 #[test]

@@ -140,12 +140,11 @@ impl KitContent {
         let body = toml::to_string_pretty(self).map(Zeroizing::new);
         let body = body.map_err(|error| KitError::Internal(error.to_string()))?;
         let mut text = Zeroizing::new(String::new());
-        for line in page::instructions(self).lines() {
+        for line in page::heading(self).lines() {
             text.push_str(format!("# {line}").trim_end());
             text.push('\n');
         }
-        text.push_str("#\n# What follows is secret, and read by the program. By hand: save the lines of `keyring` as keyring.toml\n");
-        text.push_str("# in the home of the new server, readable by its owner alone.\n\n");
+        text.push_str("#\n# Secret from here on. By hand: save the lines of `keyring` as keyring.toml in the new home, mode 600.\n\n");
         text.push_str(&body);
         Ok(text)
     }

@@ -157,9 +157,22 @@ const KEEP: &str = "Keep it where neither fire nor thief reaches it together wit
                     bank. Keep it away from the volumes that it opens, and the passphrase away from both. Without the \
                     passphrase it is of no use to anybody. When a newer one is printed, destroy this one.";
 
-/// What to do, without the kit itself: the head of the page, and the heading of what is sealed.
-pub(super) fn instructions(kit: &KitContent) -> String {
-    let mut text = format!("{}\n\nMade {}.\n", title(kit).to_uppercase(), day(kit));
+/// The heading of what is sealed: short, since it is printed and perhaps typed as part of the kit.
+pub(super) fn heading(kit: &KitContent) -> String {
+    let mut text = format!("{}, made {}.\n", title(kit), day(kit));
+    for step in kit.copies.iter().map(|copy| of_copy(kit, copy)) {
+        text.push_str(&format!("\n{}\n", step.heading));
+        for command in &step.commands {
+            text.push_str(&format!("    {command}\n"));
+        }
+    }
+    text
+}
+
+/// What to do: the page without the kit itself.
+fn instructions(kit: &KitContent) -> String {
+    let title = title(kit);
+    let mut text = format!("{title}\n{}\n\nMade {}.\n", "=".repeat(title.chars().count()), day(kit));
     for (name, value) in facts(kit) {
         text.push_str(&format!("{:<9}{value}\n", format!("{name}:")));
     }

@@ -26,7 +26,7 @@ pub(super) struct Seen {
     /// The highest generation.
     pub(super) generation: u64,
     pub(super) traces: Traces,
-    /// Capsules: place, lineage and generation, sequence.
+    /// Their capsules; once sorted, the newest first.
     capsules: Vec<Sighted>,
 }
 

@@ -1,0 +1,192 @@
+//! The disaster: the home is gone, and the server comes back from each kind of copy alone, row by row and byte by byte.
+
+mod world;
+
+use std::{fs, path::PathBuf, time::Instant};
+
+use resurgam_tests::{Part, Program, Rows, args, assert_same, is_present};
+use world::World;
+
+/// What the server comes back from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum From {
+    /// A volume of the pool, whatever is the newest in it.
+    Pool,
+    /// A native backup in a folder.
+    Native,
+    /// One in a protected folder, fetched out of the volume.
+    Share,
+    /// The capsules of a volume that holds points of the catalog, too.
+    Capsules,
+    /// The capsules of a volume out of which the points of the catalog were deleted.
+    CapsulesAlone,
+    /// The capsules of a volume that never held points of the catalog, and has a passphrase.
+    CapsulesOfSealed,
+}
+
+const ALL: [From; 6] =
+    [From::Pool, From::Native, From::Share, From::Capsules, From::CapsulesAlone, From::CapsulesOfSealed];
+
+/// Something of the catalog that a copy cannot know.
+type Exception = fn(&World, Rows) -> Rows;
+
+/// Without the kit the server has a new key: its own row shows it, and so do the descriptions of the volumes, which were
+/// enrolled again. A kit of keys that are lost is none, and the catalog no longer says that there is one.
+fn without_what_the_kit_brings(_: &World, rows: Rows) -> Rows {
+    rows.without_column("server", "public_key")
+        .without_column("volume", "document")
+        .without_rows("setting", |name, _| name.starts_with("kit-"))
+}
+
+/// Nothing in the volume tells of points that were deleted out of it.
+fn without_points_of_catalog(world: &World, rows: Rows) -> Rows {
+    rows.without_rows("recovery_point", |_, row| world.is_of_catalog(row))
+}
+
+#[test]
+fn with_the_kit_the_server_comes_back_from_each_copy_alone() {
+    every_copy_brings_it_back("with_the_kit_the_server_comes_back_from_each_copy_alone", true);
+}
+
+#[test]
+fn without_the_kit_it_comes_back_with_a_new_key_and_all_else_as_it_was() {
+    every_copy_brings_it_back("without_the_kit_it_comes_back_with_a_new_key_and_all_else_as_it_was", false);
+}
+
+fn every_copy_brings_it_back(test: &str, kit: bool) {
+    if !is_present(test, &[Part::Tool("rsync")]) {
+        return;
+    }
+    let world = World::new();
+    assert!(world.points >= 200, "only {} recovery points", world.points);
+    eprintln!("{} rows, {} recovery points besides the catalog's own", world.lost.count(), world.points);
+    for from in ALL {
+        comes_back(&world, from, kit);
+    }
+}
+
+fn comes_back(world: &World, from: From, kit: bool) {
+    let what = format!("{from:?}, {} the kit", if kit { "with" } else { "without" });
+    eprintln!("{what}:");
+    world.lose_everything_but_the_copies();
+    if from == From::CapsulesAlone {
+        world.delete_points_of_catalog();
+    }
+    let began = Instant::now();
+    let db_loc = fetched(world, from);
+    restore(world, from, kit, &db_loc);
+    nothing_is_deleted_yet(world);
+    sync(world, kit, &what);
+    eprintln!("    {:>6.2?}  together, with what the test looks at in between", began.elapsed());
+    let mut exceptions: Vec<Exception> = Vec::new();
+    if !kit {
+        exceptions.push(without_what_the_kit_brings);
+    }
+    if from == From::CapsulesAlone {
+        exceptions.push(without_points_of_catalog);
+    }
+    let apart = |rows: Rows| exceptions.iter().fold(rows, |rows, exception| exception(world, rows));
+    apart(world.lost.clone()).assert_same(&apart(Rows::of(&world.program())), &what);
+    points_come_back(world);
+    life_goes_on(world);
+}
+
+/// Where the copy lies. That in the share is first fetched out of the volume, by a program that has no home.
+fn fetched(world: &World, from: From) -> PathBuf {
+    match from {
+        From::Pool | From::Capsules | From::CapsulesAlone => world.scene.pool.clone(),
+        From::CapsulesOfSealed => world.sealed.clone(),
+        From::Native => world.native.clone(),
+        From::Share => {
+            let to = world.scene.path("fetched");
+            if to.exists() {
+                fs::remove_dir_all(&to).unwrap();
+            }
+            let reader = Program::new(world.scene.path("no-home"));
+            let arguments = args!["reader", "recover", world.scene.pool, "latest", "--source", world.share];
+            let outcome = reader.run(arguments.into_iter().chain(args!["--to", to]));
+            outcome.done();
+            eprintln!("    {:>6.2?}  fetching the share", outcome.took());
+            to
+        }
+    }
+}
+
+fn restore(world: &World, from: From, kit: bool, db_loc: &std::path::Path) {
+    let mut more = Vec::new();
+    match from {
+        From::Capsules | From::CapsulesAlone | From::CapsulesOfSealed => more.extend(args!["-Use", "capsules"]),
+        From::Pool => more.extend(args!["-Use", "pool"]),
+        From::Native | From::Share => {}
+    }
+    if kit {
+        more.extend(args!["-Kit", world.kit(), "--passphrase-file", world.kit_passphrase]);
+    } else if from == From::CapsulesOfSealed {
+        more.extend(args!["--passphrase-file", world.volume_passphrase]);
+    }
+    let outcome = world.scene.restore_db_with(db_loc, more);
+    let restored = &outcome.done()["restored"];
+    eprintln!("    {:>6.2?}  dpmsync -RestoreDb", outcome.took());
+    assert_eq!(restored["keys"], if kit { "kit" } else { "new" }, "{outcome}");
+    assert_eq!(restored["generation"], 2, "{outcome}");
+    let kind = match from {
+        From::Pool => "pool",
+        From::Native | From::Share => "native",
+        From::Capsules | From::CapsulesAlone | From::CapsulesOfSealed => "capsules",
+    };
+    assert_eq!(restored["taken"]["kind"], kind, "{outcome}");
+}
+
+/// Between the restore and the sync whatever deletes is refused, and says why.
+fn nothing_is_deleted_yet(world: &World) {
+    for arguments in [args!["expire"].to_vec(), args!["prune"].to_vec()] {
+        let failure = world.program().run(arguments).failed();
+        assert_eq!(failure.code, "frozen", "{failure:?}");
+        assert!(failure.speaks_of(&["-Sync"]), "{failure:?}");
+    }
+}
+
+fn sync(world: &World, kit: bool, what: &str) {
+    // Without the server's key, the second volume opens with its passphrase alone.
+    let passphrase = if kit { Vec::new() } else { args!["--passphrase-file", world.volume_passphrase].to_vec() };
+    let outcome = world.program().run(args!["dpmsync", "-Sync"].into_iter().chain(passphrase));
+    let report = outcome.done();
+    eprintln!("    {:>6.2?}  dpmsync -Sync", outcome.took());
+    assert_eq!((&report["clean"], &report["thawed"]), (&true.into(), &true.into()), "{what}: {outcome}");
+    let enrolled = report["enrolled"].as_array().map(Vec::len);
+    assert_eq!(enrolled, Some(if kit { 0 } else { 2 }), "{what}: {outcome}");
+    let before = Rows::of(&world.program());
+    // By now the server's own key opens everything.
+    let second = world.scene.sync();
+    let report = second.done();
+    for list in ["adopted", "missing", "found_again", "quarantined", "unreachable", "replicas", "enrolled"] {
+        assert_eq!(report[list], serde_json::json!([]), "{what}: a second sync: {second}");
+    }
+    before.assert_same(&Rows::of(&world.program()), &format!("{what}: a second sync changed something"));
+}
+
+fn points_come_back(world: &World) {
+    let to = world.scene.path("back");
+    for (point, expected) in &world.newest {
+        world.scene.recover(point, &to).done();
+        assert_same(expected, &to);
+        fs::remove_dir_all(&to).unwrap();
+    }
+}
+
+/// The rebuilt server does all that the lost one did.
+fn life_goes_on(world: &World) {
+    let before = world.scene.points().len();
+    // The scripts lay in the home and are gone with it; the kit's page says so.
+    let outcome = world.program().run(args!["backup"]);
+    outcome.done();
+    let made = outcome.points();
+    assert!(made.len() >= 9, "{outcome}");
+    assert_eq!(world.scene.points().len(), before + made.len());
+    let source = &made[0];
+    world.scene.recover(&source.id, &world.scene.path("back")).done();
+    assert_same(std::path::Path::new(&source.source), &world.scene.path("back"));
+    fs::remove_dir_all(world.scene.path("back")).unwrap();
+    world.program().run(args!["expire"]).done();
+    world.program().run(args!["prune"]).done();
+}
