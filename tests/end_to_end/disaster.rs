@@ -2,7 +2,11 @@
 
 mod world;
 
-use std::{fs, path::PathBuf, time::Instant};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use resurgam_tests::{Part, Program, Rows, args, assert_same, is_present};
 use world::World;
@@ -38,9 +42,10 @@ fn without_what_the_kit_brings(_: &World, rows: Rows) -> Rows {
         .without_rows("setting", |name, _| name.starts_with("kit-"))
 }
 
-/// Nothing in the volume tells of points that were deleted out of it.
+/// Nothing in the volume tells of points that were deleted out of it; their replica is one that has none yet.
 fn without_points_of_catalog(world: &World, rows: Rows) -> Rows {
     rows.without_rows("recovery_point", |_, row| world.is_of_catalog(row))
+        .without_rows("replica", |_, row| world.is_of_catalog(row))
 }
 
 #[test]
@@ -66,18 +71,16 @@ fn every_copy_brings_it_back(test: &str, kit: bool) {
 }
 
 fn comes_back(world: &World, from: From, kit: bool) {
-    let what = format!("{from:?}, {} the kit", if kit { "with" } else { "without" });
-    eprintln!("{what}:");
+    let what = format!("{from:?} {} the kit", if kit { "with" } else { "without" });
     world.lose_everything_but_the_copies();
     if from == From::CapsulesAlone {
         world.delete_points_of_catalog();
     }
-    let began = Instant::now();
-    let db_loc = fetched(world, from);
-    restore(world, from, kit, &db_loc);
+    let (db_loc, fetching) = fetched(world, from);
+    let restoring = restore(world, from, kit, &db_loc);
     nothing_is_deleted_yet(world);
-    sync(world, kit, &what);
-    eprintln!("    {:>6.2?}  together, with what the test looks at in between", began.elapsed());
+    let syncing = sync(world, kit, &what);
+    eprintln!("{what}: fetching {fetching:.2?}, -RestoreDb {restoring:.2?}, -Sync {syncing:.2?}");
     let mut exceptions: Vec<Exception> = Vec::new();
     if !kit {
         exceptions.push(without_what_the_kit_brings);
@@ -91,12 +94,13 @@ fn comes_back(world: &World, from: From, kit: bool) {
     life_goes_on(world);
 }
 
-/// Where the copy lies. That in the share is first fetched out of the volume, by a program that has no home.
-fn fetched(world: &World, from: From) -> PathBuf {
+/// Where the copy lies, and how long it took to get it there. That in the share is first fetched out of the volume, by a
+/// program that has no home.
+fn fetched(world: &World, from: From) -> (PathBuf, Duration) {
     match from {
-        From::Pool | From::Capsules | From::CapsulesAlone => world.scene.pool.clone(),
-        From::CapsulesOfSealed => world.sealed.clone(),
-        From::Native => world.native.clone(),
+        From::Pool | From::Capsules | From::CapsulesAlone => (world.scene.pool.clone(), Duration::ZERO),
+        From::CapsulesOfSealed => (world.sealed.clone(), Duration::ZERO),
+        From::Native => (world.native.clone(), Duration::ZERO),
         From::Share => {
             let to = world.scene.path("fetched");
             if to.exists() {
@@ -106,13 +110,12 @@ fn fetched(world: &World, from: From) -> PathBuf {
             let arguments = args!["reader", "recover", world.scene.pool, "latest", "--source", world.share];
             let outcome = reader.run(arguments.into_iter().chain(args!["--to", to]));
             outcome.done();
-            eprintln!("    {:>6.2?}  fetching the share", outcome.took());
-            to
+            (to, outcome.took())
         }
     }
 }
 
-fn restore(world: &World, from: From, kit: bool, db_loc: &std::path::Path) {
+fn restore(world: &World, from: From, kit: bool, db_loc: &Path) -> Duration {
     let mut more = Vec::new();
     match from {
         From::Capsules | From::CapsulesAlone | From::CapsulesOfSealed => more.extend(args!["-Use", "capsules"]),
@@ -126,7 +129,6 @@ fn restore(world: &World, from: From, kit: bool, db_loc: &std::path::Path) {
     }
     let outcome = world.scene.restore_db_with(db_loc, more);
     let restored = &outcome.done()["restored"];
-    eprintln!("    {:>6.2?}  dpmsync -RestoreDb", outcome.took());
     assert_eq!(restored["keys"], if kit { "kit" } else { "new" }, "{outcome}");
     assert_eq!(restored["generation"], 2, "{outcome}");
     let kind = match from {
@@ -135,6 +137,7 @@ fn restore(world: &World, from: From, kit: bool, db_loc: &std::path::Path) {
         From::Capsules | From::CapsulesAlone | From::CapsulesOfSealed => "capsules",
     };
     assert_eq!(restored["taken"]["kind"], kind, "{outcome}");
+    outcome.took()
 }
 
 /// Between the restore and the sync whatever deletes is refused, and says why.
@@ -146,12 +149,11 @@ fn nothing_is_deleted_yet(world: &World) {
     }
 }
 
-fn sync(world: &World, kit: bool, what: &str) {
+fn sync(world: &World, kit: bool, what: &str) -> Duration {
     // Without the server's key, the second volume opens with its passphrase alone.
     let passphrase = if kit { Vec::new() } else { args!["--passphrase-file", world.volume_passphrase].to_vec() };
     let outcome = world.program().run(args!["dpmsync", "-Sync"].into_iter().chain(passphrase));
     let report = outcome.done();
-    eprintln!("    {:>6.2?}  dpmsync -Sync", outcome.took());
     assert_eq!((&report["clean"], &report["thawed"]), (&true.into(), &true.into()), "{what}: {outcome}");
     let enrolled = report["enrolled"].as_array().map(Vec::len);
     assert_eq!(enrolled, Some(if kit { 0 } else { 2 }), "{what}: {outcome}");
@@ -163,6 +165,7 @@ fn sync(world: &World, kit: bool, what: &str) {
         assert_eq!(report[list], serde_json::json!([]), "{what}: a second sync: {second}");
     }
     before.assert_same(&Rows::of(&world.program()), &format!("{what}: a second sync changed something"));
+    outcome.took()
 }
 
 fn points_come_back(world: &World) {
@@ -185,7 +188,7 @@ fn life_goes_on(world: &World) {
     assert_eq!(world.scene.points().len(), before + made.len());
     let source = &made[0];
     world.scene.recover(&source.id, &world.scene.path("back")).done();
-    assert_same(std::path::Path::new(&source.source), &world.scene.path("back"));
+    assert_same(Path::new(&source.source), &world.scene.path("back"));
     fs::remove_dir_all(world.scene.path("back")).unwrap();
     world.program().run(args!["expire"]).done();
     world.program().run(args!["prune"]).done();

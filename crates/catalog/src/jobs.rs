@@ -39,16 +39,19 @@ pub enum JobState {
     Failed,
     /// Its process died.
     Interrupted,
+    /// Somebody asked it to stop.
+    Cancelled,
 }
 
 impl JobState {
     /// Every state with its word.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 6] = [
         (Self::Running, "running"),
         (Self::Done, "done"),
         (Self::Partial, "partial"),
         (Self::Failed, "failed"),
         (Self::Interrupted, "interrupted"),
+        (Self::Cancelled, "cancelled"),
     ];
 }
 

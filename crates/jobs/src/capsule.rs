@@ -128,7 +128,6 @@ impl Server {
         if names.contains(&name) {
             return Ok(());
         }
-        self.refuse_if_superseded(volume, &names, lineage)?;
         let text = CapsuleText {
             generation: lineage.generation,
             parent: lineage.parent,
@@ -138,36 +137,34 @@ impl Server {
             charter: charter.clone(),
         };
         volume.put_capsule(&name, text.to_table()?, &self.keyring.signing)?;
-        let keep = kept(names, &name);
-        volume.forget_capsules(&|name| keep.contains(name))?;
+        if self.superseded()?.is_none() {
+            let keep = kept(names, &name);
+            volume.forget_capsules(&|name| keep.contains(name))?;
+        }
         Ok(())
     }
 
-    /// A catalog that was thought lost and comes back finds in its volumes the lineage of the one that replaced it.
-    fn refuse_if_superseded(&self, volume: &Volume, names: &[CapsuleName], own: &Lineage) -> Result<(), JobError> {
-        let mut others: Vec<_> = names.iter().filter(|name| name.lineage != own.id).collect();
+    /// The newer catalog of this server that a volume tells of, if it does, in words. A catalog that was thought lost and
+    /// comes back finds in its volumes the lineage of the one that replaced it.
+    pub(crate) fn successor_in(volume: &Volume, own: &Lineage) -> Result<Option<String>, StoreError> {
+        let mut others = volume.capsule_names()?;
+        others.retain(|name| name.lineage != own.id);
         // The last of each lineage says enough.
         others.sort();
         others.reverse();
         others.dedup_by_key(|name| name.lineage);
         for name in others {
-            let Ok(text) = volume.capsule(name) else { continue };
+            let Ok(text) = volume.capsule(&name) else { continue };
             let Ok(capsule) = CapsuleText::parse(&name.object(), &text) else { continue };
-            if capsule.generation > own.generation && own.frozen.is_none() {
-                let mut frozen = own.clone();
-                frozen.frozen = Some(format!(
-                    "{SUPERSEDED}: the volume {} has been taken on by the restored catalog of lineage {}",
-                    volume.backend().location(),
+            if capsule.generation > own.generation && capsule.charter.server.id == volume.about().server {
+                let place = volume.backend().location();
+                return Ok(Some(format!(
+                    "{SUPERSEDED}: the volume {place} has been taken on by the restored catalog of lineage {}",
                     name.lineage
-                ));
-                self.notice(format!(
-                    "this catalog has been replaced by a restored one (lineage {}); it deletes nothing any more",
-                    name.lineage
-                ));
-                self.catalog.set_lineage(&frozen)?;
+                )));
             }
         }
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -15,7 +15,7 @@ use resurgam_model::{
     schedule::Schedule,
 };
 
-use crate::{capsule::SUPERSEDED, error::JobError, server::Server};
+use crate::{error::JobError, server::Server};
 
 /// The newest copy of the catalog in the pool may be this many times its interval old.
 const POOL_INTERVALS: u64 = 2;
@@ -39,12 +39,8 @@ pub mod kit {
 impl Server {
     /// Everything that the rules of [`resurgam_model::alert`] ask for.
     pub fn facts(&self) -> Result<Facts, JobError> {
-        let lineage = self.catalog.lineage()?;
-        let frozen = lineage.and_then(|lineage| lineage.frozen);
-        let (superseded, frozen) = match frozen {
-            Some(reason) if reason.starts_with(SUPERSEDED) => (Some(reason), None),
-            other => (None, other),
-        };
+        let superseded = self.superseded()?;
+        let frozen = self.catalog.lineage()?.and_then(|lineage| lineage.frozen).filter(|_| superseded.is_none());
         Ok(Facts {
             zone: Some(self.environment.time_zone.clone()),
             sources: self.source_facts()?,
@@ -220,7 +216,7 @@ fn failures(jobs: &[JobRecord], newest: &HashMap<SourceId, Timestamp>) -> HashMa
                 let message = job.message.clone().unwrap_or_default();
                 failed.entry(source).or_insert((0, message)).0 += 1;
             }
-            JobState::Running => {}
+            JobState::Running | JobState::Cancelled => {}
         }
     }
     failed

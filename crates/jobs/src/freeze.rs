@@ -1,10 +1,14 @@
-//! While a restored catalog has not been reconciled with the volumes, nothing is deleted.
+//! Who may not delete: a restored catalog that has not been reconciled with the volumes yet, and one whose place another
+//! has taken.
 
-use crate::{error::JobError, server::Server};
+use std::path::Path;
+
+use crate::{capsule::SUPERSEDED, error::JobError, server::Server};
 
 impl Server {
-    /// Refuses to delete while the catalog is frozen.
+    /// Refuses to delete while the catalog is frozen, or where it is not the current one any more.
     pub(crate) fn must_not_be_frozen(&self, attempt: &str) -> Result<(), JobError> {
+        self.must_not_be_superseded(attempt)?;
         match self.catalog.lineage()?.and_then(|lineage| lineage.frozen) {
             None => Ok(()),
             Some(reason) => Err(JobError::request(
@@ -15,8 +19,54 @@ impl Server {
         }
     }
 
+    /// Refuses where another catalog has taken this one's place.
+    ///
+    /// # Errors
+    /// `superseded`; and where the catalog cannot be read.
+    pub fn must_not_be_superseded(&self, attempt: &str) -> Result<(), JobError> {
+        match self.superseded()? {
+            None => Ok(()),
+            Some(reason) => Err(JobError::request(
+                "superseded",
+                format!("cannot {attempt}: this catalog is not the current one any more ({reason})"),
+                "use the server that was restored. To make this one the current one again: `resurgam catalog backup --to \
+                 DIR`, then `dpmsync -RestoreDb -DbLoc DIR`",
+            )),
+        }
+    }
+
+    /// Which catalog has taken this one's place, in words. The volumes are asked, and what they say is written down.
+    pub(crate) fn superseded(&self) -> Result<Option<String>, JobError> {
+        let Some(own) = self.catalog.lineage()? else { return Ok(None) };
+        match own.frozen {
+            Some(reason) if reason.starts_with(SUPERSEDED) => return Ok(Some(reason)),
+            // Restored just now: a person wants it to be the current one.
+            Some(_) => return Ok(None),
+            None => {}
+        }
+        for record in self.catalog.volumes()? {
+            // What cannot be opened cannot be deleted from either.
+            let Ok((volume, _)) = self.open_to_read(Path::new(&record.location)) else { continue };
+            if volume.about().server != self.record.id {
+                continue;
+            }
+            if let Some(reason) = Self::successor_in(&volume, &own)? {
+                self.notice("this catalog has been replaced by a restored one; it deletes nothing any more".to_owned());
+                let mut frozen = own;
+                frozen.frozen = Some(reason.clone());
+                self.catalog.set_lineage(&frozen)?;
+                return Ok(Some(reason));
+            }
+        }
+        Ok(None)
+    }
+
     /// Ends the freeze: a sync ended clean, or a person has accepted its report.
+    ///
+    /// # Errors
+    /// Where another catalog has taken this one's place: nothing ends that but a restore.
     pub fn thaw(&self) -> Result<(), JobError> {
+        self.must_not_be_superseded("allow deleting again")?;
         if let Some(mut lineage) = self.catalog.lineage()?.filter(|lineage| lineage.frozen.is_some()) {
             lineage.frozen = None;
             self.catalog.set_lineage(&lineage)?;

@@ -63,6 +63,7 @@ impl Server {
         let (state, message) = match &result {
             Ok(ended) if ended.partial => (JobState::Partial, ended.message.clone()),
             Ok(ended) => (JobState::Done, ended.message.clone()),
+            Err(error) if error.is_cancelled() => (JobState::Cancelled, "stopped as asked".to_owned()),
             Err(error) => (JobState::Failed, error.to_string()),
         };
         if let Err(error) = self.catalog.end_job(id, state, Some(&message), self.now()) {

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use resurgam_model::{
     bytepath::escape,
+    point::PointState,
     replica::ReplicaState,
-    report::{BackupReport, Reallocated},
+    report::{BackupReport, Reallocated, VolumeSummary},
 };
 use resurgam_store::{Cancel, Meter};
 
@@ -87,6 +88,31 @@ impl Server {
             self.publish_capsules()?;
         }
         Ok(done)
+    }
+
+    /// Says that a volume is lost for good: its replicas and points are missing from now on, and `-ReallocateReplica` gives
+    /// the sources new places. Should it come back, a sync finds everything again.
+    pub fn give_volume_up(&self, volume: &str) -> Result<VolumeSummary, JobError> {
+        let record = self.find_volume(volume)?;
+        if self.open_volume(&record).is_ok() {
+            return Err(JobError::request(
+                "volume-present",
+                format!("the volume {} can be reached: it is not lost", record.location),
+                "`dpmsync -Sync` marks what is missing in it",
+            ));
+        }
+        for replica in self.catalog.replicas()?.into_iter().filter(|replica| replica.volume == record.id) {
+            let cause = format!("its volume {} is lost", record.location);
+            self.catalog.set_replica_state(replica.id, ReplicaState::Missing, Some(&cause))?;
+        }
+        for point in self.catalog.point_entries(None)?.into_iter().filter(|point| point.volume == record.id) {
+            self.catalog.set_point_state(point.id, PointState::Missing)?;
+        }
+        self.publish_capsules()?;
+        let all = self.volumes()?;
+        all.into_iter()
+            .find(|summary| summary.id == record.id)
+            .ok_or_else(|| JobError::request("no-volume", "the volume is gone from the catalog", "list the volumes"))
     }
 
     /// The volume that the replica lay in, if it can be reached; else the oldest that can.

@@ -100,7 +100,9 @@ impl Server {
         }
         let snapshot = self.catalog.snapshot(&file)?;
         let mut removed = Vec::new();
-        for path in superfluous(older, made, what) {
+        // The older ones may be those of the catalog that has taken this one's place.
+        let goes = if self.superseded()?.is_some() { Vec::new() } else { superfluous(older, made, what) };
+        for path in goes {
             match fs::remove_file(&path) {
                 Ok(()) => removed.push(path.display().to_string()),
                 Err(error) => self.notice(format!("cannot remove the old backup {}: {error}", path.display())),

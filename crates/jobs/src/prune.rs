@@ -19,6 +19,7 @@ impl Server {
             self.must_not_be_frozen("prune")?;
         }
         let mut report = PruneReport::default();
+        let mut first = None;
         for record in self.catalog.volumes()? {
             let about = About {
                 kind: "prune",
@@ -29,9 +30,7 @@ impl Server {
             let work = || {
                 let volume = self.open_volume(&record)?;
                 if !dry_run {
-                    // Here it shows whether another catalog has taken this one's place.
                     self.publish_capsule_to(&volume)?;
-                    self.must_not_be_frozen("prune")?;
                 }
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
@@ -41,13 +40,22 @@ impl Server {
                 );
                 Ok(Ended { value: done, partial: false, message })
             };
-            let done = if dry_run { work()?.value } else { self.run(about, cancel, work)? };
+            let done = if dry_run { work().map(|ended| ended.value) } else { self.run(about, cancel, work) };
+            let done = match done {
+                Err(error) if error.is_cancelled() => return Err(error),
+                // One volume that is away keeps no other from being pruned.
+                Err(error) => {
+                    self.also_failed(&mut first, error);
+                    continue;
+                }
+                Ok(done) => done,
+            };
             report.packs_deleted += done.deleted;
             report.packs_rewritten += done.rewritten;
             report.packs_waiting += done.waiting;
             report.freed_bytes += done.freed_bytes;
             report.moved_bytes += done.moved_bytes;
         }
-        Ok(report)
+        first.map_or(Ok(report), Err)
     }
 }

@@ -2,7 +2,7 @@
 
 use resurgam_model::{bytepath::escape, policy::Source};
 use resurgam_sources::scripting::{ScriptError, ScriptingConfig};
-use resurgam_store::Cancel;
+use resurgam_store::{Cancel, StoreError};
 
 use crate::{error::JobError, server::Server};
 
@@ -19,6 +19,9 @@ impl Server {
         work: impl FnOnce() -> Result<T, JobError>,
     ) -> Result<T, JobError> {
         let failed = |error: ScriptError| {
+            if error.is_cancelled() {
+                return StoreError::Cancelled.into();
+            }
             JobError::request("script", format!("{}: {error}", escape(&source.root)), error.remedy())
         };
         let config = ScriptingConfig::read(&self.home.join(FOLDER)).map_err(failed)?;

@@ -173,6 +173,15 @@ impl Server {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(text.into());
     }
 
+    /// Keeps the first of several errors to be the answer; the others are told.
+    pub(crate) fn also_failed(&self, first: &mut Option<JobError>, error: JobError) {
+        if first.is_none() {
+            *first = Some(error);
+        } else {
+            self.notice(error.to_string());
+        }
+    }
+
     /// What should be told besides the answers so far.
     pub fn take_notices(&self) -> Vec<String> {
         std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))

@@ -35,6 +35,7 @@ impl Server {
     /// Verifies every volume.
     pub fn verify(&self, what: &Verify, meter: &Meter, cancel: &Cancel) -> Result<VerifyReport, JobError> {
         let mut report = VerifyReport::default();
+        let mut first = None;
         for record in self.catalog.volumes()? {
             let about = About {
                 kind: "verify",
@@ -48,12 +49,21 @@ impl Server {
                 let message =
                     format!("{} bytes checked, {} faults found, {left} left", one.checked_bytes, one.damage.len());
                 Ok(Ended { partial: left > 0, message, value: one })
-            })?;
+            });
+            let one = match one {
+                Err(error) if error.is_cancelled() => return Err(error),
+                // One volume that is away keeps no other from being verified.
+                Err(error) => {
+                    self.also_failed(&mut first, error);
+                    continue;
+                }
+                Ok(one) => one,
+            };
             report.checked_bytes += one.checked_bytes;
             report.damage.extend(one.damage);
             report.affected_points.extend(one.affected_points);
         }
-        Ok(report)
+        first.map_or(Ok(report), Err)
     }
 
     fn verify_volume(
@@ -88,7 +98,7 @@ impl Server {
             .collect();
         let how = resurgam_store::verify::Verify {
             read_data: what.read_data_percent,
-            turn: self.now().as_second().unsigned_abs() / 3600,
+            turn: self.now().as_second().unsigned_abs() / 86_400,
             repair: what.repair,
             known: &known,
             is_known: &|id| self.catalog.point(id).map_or(true, |point| point.is_some()),

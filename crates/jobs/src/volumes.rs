@@ -268,7 +268,7 @@ impl Server {
         self.publish_capsules()
     }
 
-    fn find_volume(&self, wanted: &str) -> Result<VolumeRecord, JobError> {
+    pub(crate) fn find_volume(&self, wanted: &str) -> Result<VolumeRecord, JobError> {
         let records = self.catalog.volumes()?;
         let path =
             std::path::absolute(wanted).and_then(|path| path.canonicalize()).unwrap_or_else(|_| PathBuf::from(wanted));

@@ -306,7 +306,7 @@ pub struct JobSummary {
     pub kind: String,
     /// What it was about, in words.
     pub subject: String,
-    /// `running`, `done`, `partial`, `failed` or `interrupted`.
+    /// `running`, `done`, `partial`, `failed`, `interrupted` or `cancelled`.
     pub state: String,
     /// When it began.
     pub started: Timestamp,

@@ -114,7 +114,7 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
     let seen = volumes::look(&building, &found, what.db_loc, &unlock, began, &mut notes)?;
     let lineage = begin_lineage(&building, taken, &found, seen.generation, began)?;
     let (keyring, from) = keys::decide(record.id, kit, present, &seen.traces, passphrase, &mut notes)?;
-    settle_keys(&building, &keyring, from)?;
+    settle_keys(&building, &keyring)?;
     settle_jobs(&building, began)?;
     let put = keys::put(what.home, &keyring, &mut aside)
         .and_then(|()| target::settle(what.home, &what.to, &mut aside))
@@ -200,16 +200,14 @@ fn begin_lineage(
     Ok(lineage)
 }
 
-/// The catalog says which key the server signs with; and a kit of keys that are lost is none.
-fn settle_keys(building: &Building, keyring: &Keyring, from: KeysFrom) -> Result<(), JobError> {
+/// The catalog says which key the server signs with; and a kit of other keys is none.
+fn settle_keys(building: &Building, keyring: &Keyring) -> Result<(), JobError> {
     let catalog = building.catalog();
     let Some(mut record) = catalog.server()? else { return Err(no_server()) };
     let key = keyring.signing.public().0.to_vec();
     if record.public_key != key {
         record.public_key = key;
         catalog.set_server(&record)?;
-    }
-    if from == KeysFrom::New {
         for name in [setting::DIGEST, setting::PROVED, setting::STALE] {
             catalog.remove_setting(name)?;
         }

@@ -31,6 +31,7 @@ pub struct Sync {
 /// # Errors
 /// Where the catalog cannot be read or written. What is wrong with a volume is told in the report.
 pub fn sync(server: &Server, how: &Sync, meter: &Meter, cancel: &Cancel) -> Result<SyncReport, JobError> {
+    server.must_not_be_superseded("reconcile catalog and volumes")?;
     let mut observation = observe::observe(server, how, meter, cancel)?;
     let mut report = SyncReport { what_if: how.what_if, ..SyncReport::default() };
     // What people decided after the copy was made goes first: points may belong to sources that it does not know.

@@ -92,7 +92,7 @@ impl Fault {
             Self::Full => {
                 "no space is left; free some (`resurgam expire`, then `resurgam prune`) or enlarge the disk".to_owned()
             }
-            Self::ReadOnly => "the place may only be read".to_owned(),
+            Self::ReadOnly => "the file system, or this use of it, is read-only".to_owned(),
             Self::Denied => "permission denied".to_owned(),
             Self::Io => source.to_string(),
         }

@@ -223,7 +223,7 @@ impl World {
         }
     }
 
-    /// Whether a row of `recovery_point` is one of the catalog itself.
+    /// Whether a row of `recovery_point` or `replica` is one of the catalog itself.
     pub(super) fn is_of_catalog(&self, row: &rows::Row) -> bool {
         let source = row["source_id"].as_ref().unwrap();
         self.lost.table("data_source")[source]["kind"].as_deref() == Some("dpmdb")

@@ -93,6 +93,11 @@ pub(crate) enum PoolCommand {
     Add(PoolAdd),
     /// List the volumes
     List,
+    /// Say that a volume is lost for good: `dpmsync -ReallocateReplica` gives its sources new places
+    Lost {
+        /// Its id, the beginning of its id, or its directory
+        volume: OsString,
+    },
     /// Forget a volume that holds no replica; nothing in it is deleted
     Remove {
         /// Its id, the beginning of its id, or its directory

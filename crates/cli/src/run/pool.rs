@@ -22,6 +22,9 @@ pub(super) fn run(context: &Context<'_>, command: PoolCommand) -> Result<Ending,
     match command {
         PoolCommand::Add(arguments) => add(context, &arguments),
         PoolCommand::List => answer(context, context.server()?.volumes()?),
+        PoolCommand::Lost { volume } => {
+            answer(context, vec![context.server()?.give_volume_up(&naming::path_or_id(&volume))?])
+        }
         PoolCommand::Remove { volume } => {
             let volume = naming::path_or_id(&volume);
             context.server()?.remove_volume(&volume)?;

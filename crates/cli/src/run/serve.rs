@@ -11,7 +11,7 @@ use resurgam_server::{
 use serde::Serialize;
 
 use super::Context;
-use crate::{Ending, args, environment, failure::Failure, signals, show::amount};
+use crate::{Ending, args, environment, failure::Failure, show::amount, signals};
 
 /// How many jobs run at once.
 const SLOTS: usize = 2;

@@ -17,6 +17,22 @@ fn newer<'a>(own: &Lineage, found: &'a Observation) -> Option<(&'a CapsuleText, 
     newest.map(|(_, capsule, sequence)| (capsule, *sequence))
 }
 
+/// A volume that was out of reach when the catalog was restored may know one that was restored as often, or more often. This
+/// one is the last that a person has restored, so it goes before that.
+fn outrank(server: &Server, own: &mut Lineage, found: &Observation, what_if: bool) -> Result<(), JobError> {
+    let others = found.capsules.iter().filter(|(lineage, ..)| *lineage != own.id);
+    let highest = others.map(|(_, capsule, _)| capsule.generation).max().unwrap_or(0);
+    if own.frozen.is_some() && highest >= own.generation {
+        own.generation = highest + 1;
+        // So that the volumes hear of it.
+        own.digest.clear();
+        if !what_if {
+            server.catalog().set_lineage(own)?;
+        }
+    }
+    Ok(())
+}
+
 /// Adopts the newest capsule's charter where it is newer than the catalog. Nothing that the catalog has goes.
 pub(super) fn adopt(
     server: &Server,
@@ -25,6 +41,7 @@ pub(super) fn adopt(
     report: &mut SyncReport,
 ) -> Result<(), JobError> {
     let Some(mut own) = server.catalog().lineage()? else { return Ok(()) };
+    outrank(server, &mut own, found, what_if)?;
     let Some((capsule, sequence)) = newer(&own, found) else { return Ok(()) };
     if what_if {
         report.adopted.push(Item::new("configuration", sequence.to_string(), "the newest capsule's configuration"));

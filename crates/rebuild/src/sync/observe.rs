@@ -8,7 +8,7 @@ use std::{
 
 use resurgam_jobs::{Cancel, JobError, LOADED, Meter, Server, capsule::CapsuleText};
 use resurgam_model::{
-    PointId, VolumeId,
+    LineageId, PointId, VolumeId,
     bytepath::escape,
     policy::{Group, Selection, Source, SourceKind},
     reconcile::{
@@ -36,7 +36,7 @@ pub(super) struct Observation {
     /// Documents of the points found, by point: what the catalog is to keep.
     pub(super) documents: HashMap<PointId, (resurgam_store::point::PointText, String)>,
     /// The newest capsule of each volume that was read.
-    pub(super) capsules: Vec<(VolumeId, CapsuleText, u64)>,
+    pub(super) capsules: Vec<(LineageId, CapsuleText, u64)>,
     /// Descriptions of the volumes themselves, by where they lie.
     pub(super) headers: HashMap<(VolumeId, String), String>,
     /// Volumes that were taken over by a new key.
@@ -200,12 +200,12 @@ impl Observation {
 
     /// The newest capsule that is proved; those before it that are not are named.
     fn read_capsules(&mut self, server: &Server, volume: &Volume, holdings: &mut Holdings) -> Result<(), StoreError> {
-        let mut newest: BTreeMap<(u64, u64), CapsuleText> = BTreeMap::new();
+        let mut newest: BTreeMap<(u64, u64), (LineageId, CapsuleText)> = BTreeMap::new();
         for name in volume.capsule_names()? {
             let read = volume.capsule(&name).and_then(|text| CapsuleText::parse(&name.object(), &text));
             match read {
                 Ok(capsule) if capsule.charter.server.id == server.record().id => {
-                    newest.insert((capsule.generation, name.sequence), capsule);
+                    newest.insert((capsule.generation, name.sequence), (name.lineage, capsule));
                 }
                 Ok(_) => holdings.unproved.push(Unproved {
                     object: name.object(),
@@ -219,10 +219,10 @@ impl Observation {
                 Err(error) => return Err(error),
             }
         }
-        if let Some(((generation, sequence), capsule)) = newest.pop_last() {
+        if let Some(((generation, sequence), (lineage, capsule))) = newest.pop_last() {
             holdings.capsule = Some((generation, sequence));
             holdings.chartered = chartered(&capsule, volume.id());
-            self.capsules.push((volume.id(), capsule, sequence));
+            self.capsules.push((lineage, capsule, sequence));
         }
         Ok(())
     }

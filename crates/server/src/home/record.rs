@@ -13,7 +13,7 @@ pub(super) fn history<'a>(jobs: impl Iterator<Item = &'a JobRecord>, now: Timest
     let mut history = History::default();
     for job in jobs {
         match job.state {
-            JobState::Running => {}
+            JobState::Running | JobState::Cancelled => {}
             JobState::Done | JobState::Partial => {
                 history.begun.push(job.started);
                 // The scheduler may need the one before, where the clock does not allow this one to be believed.
