@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use resurgam_tests::{Part, Program, Rows, args, assert_same, is_present};
+use resurgam_tests::{Part, Program, Rows, Scene, args, assert_same, is_present};
 use world::World;
 
 /// What the server comes back from.
@@ -26,6 +26,17 @@ enum From {
     CapsulesAlone,
     /// The capsules of a volume that never held points of the catalog, and has a passphrase.
     CapsulesOfSealed,
+}
+
+/// How the server's keys come back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Keys {
+    /// By the recovery kit and its passphrase.
+    FromKit,
+    /// By the passphrase alone: the capsules hold them, sealed to it.
+    FromCapsule,
+    /// Not at all.
+    Lost,
 }
 
 const ALL: [From; 6] =
@@ -50,39 +61,42 @@ fn without_points_of_catalog(world: &World, rows: Rows) -> Rows {
 
 #[test]
 fn with_the_kit_the_server_comes_back_from_each_copy_alone() {
-    every_copy_brings_it_back("with_the_kit_the_server_comes_back_from_each_copy_alone", true);
+    let cases = ALL.map(|from| (from, Keys::FromKit)).into_iter().chain([(From::Pool, Keys::FromCapsule)]);
+    comes_back_each_time("with_the_kit_the_server_comes_back_from_each_copy_alone", cases);
 }
 
 #[test]
 fn without_the_kit_it_comes_back_with_a_new_key_and_all_else_as_it_was() {
-    every_copy_brings_it_back("without_the_kit_it_comes_back_with_a_new_key_and_all_else_as_it_was", false);
+    let cases = ALL.map(|from| (from, Keys::Lost));
+    comes_back_each_time("without_the_kit_it_comes_back_with_a_new_key_and_all_else_as_it_was", cases);
 }
 
-fn every_copy_brings_it_back(test: &str, kit: bool) {
+fn comes_back_each_time(test: &str, cases: impl IntoIterator<Item = (From, Keys)>) {
     if !is_present(test, &[Part::Tool("rsync")]) {
         return;
     }
     let world = World::new();
     assert!(world.points >= 200, "only {} recovery points", world.points);
     eprintln!("{} rows, {} recovery points besides the catalog's own", world.lost.count(), world.points);
-    for from in ALL {
-        comes_back(&world, from, kit);
+    for (from, keys) in cases {
+        comes_back(&world, from, keys);
     }
 }
 
-fn comes_back(world: &World, from: From, kit: bool) {
-    let what = format!("{from:?} {} the kit", if kit { "with" } else { "without" });
+fn comes_back(world: &World, from: From, keys: Keys) {
+    let what = format!("from {from:?}, keys {keys:?}");
     world.lose_everything_but_the_copies();
     if from == From::CapsulesAlone {
         world.delete_points_of_catalog();
     }
     let (db_loc, fetching) = fetched(world, from);
-    let restoring = restore(world, from, kit, &db_loc);
+    let restoring = restore(world, from, keys, &db_loc);
     nothing_is_deleted_yet(world);
-    let syncing = sync(world, kit, &what);
-    eprintln!("{what}: fetching {fetching:.2?}, -RestoreDb {restoring:.2?}, -Sync {syncing:.2?}");
+    let syncing = sync(world, keys, &what);
+    let ms = [fetching, restoring, syncing].map(|took| took.as_millis());
+    eprintln!("{what}: fetching {} ms, -RestoreDb {} ms, -Sync {} ms", ms[0], ms[1], ms[2]);
     let mut exceptions: Vec<Exception> = Vec::new();
-    if !kit {
+    if keys == Keys::Lost {
         exceptions.push(without_what_the_kit_brings);
     }
     if from == From::CapsulesAlone {
@@ -115,28 +129,36 @@ fn fetched(world: &World, from: From) -> (PathBuf, Duration) {
     }
 }
 
-fn restore(world: &World, from: From, kit: bool, db_loc: &Path) -> Duration {
+fn restore(world: &World, from: From, keys: Keys, db_loc: &Path) -> Duration {
     let mut more = Vec::new();
-    match from {
-        From::Capsules | From::CapsulesAlone | From::CapsulesOfSealed => more.extend(args!["-Use", "capsules"]),
-        From::Pool => more.extend(args!["-Use", "pool"]),
-        From::Native | From::Share => {}
-    }
-    if kit {
-        more.extend(args!["-Kit", world.kit(), "--passphrase-file", world.kit_passphrase]);
-    } else if from == From::CapsulesOfSealed {
-        more.extend(args!["--passphrase-file", world.volume_passphrase]);
-    }
-    let outcome = world.scene.restore_db_with(db_loc, more);
-    let restored = &outcome.done()["restored"];
-    assert_eq!(restored["keys"], if kit { "kit" } else { "new" }, "{outcome}");
-    assert_eq!(restored["generation"], 2, "{outcome}");
     let kind = match from {
         From::Pool => "pool",
         From::Native | From::Share => "native",
         From::Capsules | From::CapsulesAlone | From::CapsulesOfSealed => "capsules",
     };
-    assert_eq!(restored["taken"]["kind"], kind, "{outcome}");
+    if kind != "native" {
+        more.extend(args!["-Use", kind]);
+    }
+    match keys {
+        Keys::FromKit => more.extend(args!["-Kit", world.kit(), "--passphrase-file", world.kit_passphrase]),
+        Keys::FromCapsule => more.extend(args!["--passphrase-file", world.kit_passphrase]),
+        Keys::Lost if from == From::CapsulesOfSealed => {
+            more.extend(args!["--passphrase-file", world.volume_passphrase]);
+        }
+        Keys::Lost => {}
+    }
+    let outcome = world.scene.restore_db_with(db_loc, more);
+    let restored = &outcome.done()["restored"];
+    let came_from = match keys {
+        Keys::FromKit => "kit",
+        Keys::FromCapsule => "capsule",
+        Keys::Lost => "new",
+    };
+    assert_eq!(restored["keys"], came_from, "{outcome}");
+    assert_eq!((&restored["generation"], &restored["taken"]["kind"]), (&2.into(), &kind.into()), "{outcome}");
+    let says_so =
+        restored["notes"].as_array().unwrap().iter().any(|note| note.as_str().unwrap().contains("keys are lost"));
+    assert_eq!(says_so, keys == Keys::Lost, "{outcome}");
     outcome.took()
 }
 
@@ -149,14 +171,17 @@ fn nothing_is_deleted_yet(world: &World) {
     }
 }
 
-fn sync(world: &World, kit: bool, what: &str) -> Duration {
-    // Without the server's key, the second volume opens with its passphrase alone.
-    let passphrase = if kit { Vec::new() } else { args!["--passphrase-file", world.volume_passphrase].to_vec() };
+fn sync(world: &World, keys: Keys, what: &str) -> Duration {
+    // Without the server's keys, the second volume opens with its passphrase alone.
+    let passphrase = match keys {
+        Keys::Lost => args!["--passphrase-file", world.volume_passphrase].to_vec(),
+        _ => Vec::new(),
+    };
     let outcome = world.program().run(args!["dpmsync", "-Sync"].into_iter().chain(passphrase));
     let report = outcome.done();
     assert_eq!((&report["clean"], &report["thawed"]), (&true.into(), &true.into()), "{what}: {outcome}");
     let enrolled = report["enrolled"].as_array().map(Vec::len);
-    assert_eq!(enrolled, Some(if kit { 0 } else { 2 }), "{what}: {outcome}");
+    assert_eq!(enrolled, Some(if keys == Keys::Lost { 2 } else { 0 }), "{what}: {outcome}");
     let before = Rows::of(&world.program());
     // By now the server's own key opens everything.
     let second = world.scene.sync();
@@ -192,4 +217,32 @@ fn life_goes_on(world: &World) {
     fs::remove_dir_all(world.scene.path("back")).unwrap();
     world.program().run(args!["expire"]).done();
     world.program().run(args!["prune"]).done();
+}
+
+#[test]
+fn what_was_removed_after_the_copy_was_made_is_kept_and_named() {
+    let scene = Scene::new();
+    scene.take_point();
+    for group in ["Short", "Long"] {
+        scene.program().run(args!["group", "create", group]).done();
+    }
+    scene.program().run(args!["catalog", "backup", "--to", scene.path("native")]).done();
+    scene.program().run(args!["group", "remove", "Short"]).done();
+    scene.program().run(args!["source", "remove", scene.source]).done();
+    let lost = Rows::of(&scene.program());
+    scene.lose_home();
+    scene.restore_db(&scene.path("native")).done();
+    let outcome = scene.sync();
+    let report = outcome.done();
+    assert_eq!(report["clean"], true, "{outcome}");
+    let kept: Vec<&str> = report["kept"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(kept, ["Short"], "{outcome}");
+    // That a source was stopped is a decision, too, and it came after the copy.
+    let apart = |rows: Rows| {
+        let short = |row: &resurgam_tests::rows::Row| row["name"].as_deref() == Some("Short");
+        rows.without_rows("protection_group", |_, row| short(row))
+            .without_column("server", "public_key")
+            .without_column("volume", "document")
+    };
+    apart(lost).assert_same(&apart(Rows::of(&scene.program())), "but for the group that was removed");
 }
