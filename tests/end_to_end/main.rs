@@ -10,6 +10,7 @@
 )]
 
 mod architecture;
+mod bad_days;
 mod bad_disks;
 mod bad_input;
 mod changing_files;
@@ -23,6 +24,7 @@ mod kills;
 mod postgres;
 mod power_cut;
 mod real_trees;
+mod reallocate;
 mod recover;
 mod retention;
 mod sync_kills;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     error::JobError,
+    home,
     server::{Access, Server},
 };
 
@@ -103,6 +104,7 @@ impl Server {
         if self.environment.volumes == Access::ReadOnly {
             return Ok(());
         }
+        let _turn = home::lock_publishing(&self.home)?;
         let (lineage, charter) = self.current()?;
         for record in self.catalog.volumes()? {
             let published = self.open_volume(&record).and_then(|volume| self.publish(&volume, &lineage, &charter));
@@ -118,6 +120,7 @@ impl Server {
 
     /// The same for one volume, which is open.
     pub(crate) fn publish_capsule_to(&self, volume: &Volume) -> Result<(), JobError> {
+        let _turn = home::lock_publishing(&self.home)?;
         let (lineage, charter) = self.current()?;
         self.publish(volume, &lineage, &charter)
     }

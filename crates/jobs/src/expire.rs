@@ -1,6 +1,6 @@
 //! Giving up points that no rule keeps.
 
-use std::collections::{HashMap, hash_map::Entry::Vacant};
+use std::collections::{HashMap, HashSet, hash_map::Entry::Vacant};
 
 use resurgam_catalog::PointEntry;
 use resurgam_model::{
@@ -34,11 +34,21 @@ impl Server {
         self.must_not_be_frozen("give up recovery points")?;
         let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
-            let (report, entries) = self.plan(points)?;
+            let (mut report, mut entries) = self.plan(points)?;
+            if points.is_empty() {
+                self.leave_out_of_reach(&mut report, &mut entries)?;
+            }
             self.give_up(&entries)?;
             let message = format!("{} points given up, {} kept", report.expired.len(), report.kept);
             Ok(Ended { value: report, partial: false, message })
         })
+    }
+
+    /// The points that their volume does not hold, as [`Self::expire`] takes them.
+    pub fn missing_points(&self) -> Result<Vec<String>, JobError> {
+        let mut entries = self.catalog.point_entries(None)?;
+        entries.retain(|entry| entry.state == PointState::Missing);
+        Ok(entries.iter().map(|entry| entry.id.to_string()).collect())
     }
 
     fn plan(&self, named: &[String]) -> Result<(ExpireReport, Vec<PointEntry>), JobError> {
@@ -106,13 +116,44 @@ impl Server {
         Ok(())
     }
 
+    /// Leaves points alone whose volume is away: what is given up in the catalog alone would come back with the next sync.
+    /// Points that are missing anyway are the catalog's to forget.
+    fn leave_out_of_reach(&self, report: &mut ExpireReport, entries: &mut Vec<PointEntry>) -> Result<(), JobError> {
+        for record in self.catalog.volumes()? {
+            let Err(error) = self.open_volume(&record) else { continue };
+            let stays = |entry: &PointEntry| entry.volume == record.id && entry.state != PointState::Missing;
+            let staying: HashSet<_> = entries.iter().filter(|entry| stays(entry)).map(|entry| entry.id).collect();
+            for point in report.expired.iter().filter(|point| staying.contains(&point.id)) {
+                let known = report.paused.iter().any(|paused| paused.source_id == point.source_id);
+                if !known {
+                    report.paused.push(Paused {
+                        source_id: point.source_id,
+                        source: point.source.clone(),
+                        reason: format!("the volume {} is out of reach: {error}", record.location),
+                    });
+                }
+            }
+            entries.retain(|entry| !staying.contains(&entry.id));
+            report.expired.retain(|point| !staying.contains(&point.id));
+            report.kept += staying.len() as u64;
+        }
+        Ok(())
+    }
+
     /// Gives points up: in the catalog first, then in the volumes. A kill between the two leaves points that the next
     /// backup adopts and the next expiry gives up again; never rows of points that are not there.
     pub(crate) fn give_up(&self, entries: &[PointEntry]) -> Result<(), JobError> {
         let mut volumes = HashMap::new();
         for entry in entries {
             if let Vacant(place) = volumes.entry(entry.volume) {
-                place.insert(self.open_volume(&self.volume_record(entry.volume)?)?);
+                match self.open_volume(&self.volume_record(entry.volume)?) {
+                    Ok(volume) => {
+                        place.insert(volume);
+                    }
+                    // Nothing is there to be deleted.
+                    Err(_) if entry.state == PointState::Missing => {}
+                    Err(error) => return Err(error),
+                }
             }
         }
         for batch in entries.chunks(ROWS_AT_ONCE) {
@@ -127,6 +168,6 @@ impl Server {
                 volume.delete_point(&place, entry.id)?;
             }
         }
-        Ok(())
+        self.forget_lost_places()
     }
 }

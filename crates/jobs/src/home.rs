@@ -7,6 +7,7 @@
 //! HOME/Scripting/      scripts around backups: ScriptingConfig.xml
 //! HOME/staging/        copies of the catalog on their way into a recovery point
 //! HOME/lock            held while a command makes sources, replicas or volumes
+//! HOME/publishing      held while the configuration is written into volumes
 //! HOME/pool            the first volume, where none was named
 //! ```
 
@@ -30,6 +31,7 @@ use crate::error::JobError;
 
 const KEYRING: &str = "keyring.toml";
 const LOCK: &str = "lock";
+const PUBLISHING: &str = "publishing";
 const CONFIG: &str = "config.toml";
 const CATALOG: &str = "DPMDB.sqlite";
 /// Where the first volume goes when nobody says otherwise.
@@ -132,9 +134,18 @@ pub(crate) fn new_keyring(home: &Path) -> Result<Keyring, JobError> {
 /// Waits until no other command makes something in this server: sources, replicas, volumes. Given up when dropped, or
 /// with the process.
 pub(crate) fn lock(home: &Path) -> Result<File, JobError> {
-    let path = home.join(LOCK);
-    let open = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
-    open.and_then(|file| file.lock().map(|()| file)).map_err(|error| unreadable(&path, &error))
+    locked(&home.join(LOCK))
+}
+
+fn locked(path: &Path) -> Result<File, JobError> {
+    let open = File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
+    open.and_then(|file| file.lock().map(|()| file)).map_err(|error| unreadable(path, &error))
+}
+
+/// Waits until no other process publishes capsules: which change has which number is decided by one at a time. Another
+/// lock than [`lock()`], which its holder may have while this is taken.
+pub(crate) fn lock_publishing(home: &Path) -> Result<File, JobError> {
+    locked(&home.join(PUBLISHING))
 }
 
 /// The place of the first volume.

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use resurgam_catalog::ReplicaRecord;
 use resurgam_model::{
     bytepath::escape,
     point::PointState,
@@ -85,9 +86,27 @@ impl Server {
             });
         }
         if !done.is_empty() {
+            self.forget_lost_places()?;
             self.publish_capsules()?;
         }
         Ok(done)
+    }
+
+    /// A place that was lost and replaced stays in the catalog for the sake of its points. Without any it goes, so that no
+    /// sync looks for it any more.
+    pub(crate) fn forget_lost_places(&self) -> Result<(), JobError> {
+        let replicas = self.catalog.replicas()?;
+        let is_replaced = |replica: &ReplicaRecord| {
+            let current = current_replica(&replicas, replica.source);
+            replica.state == ReplicaState::Missing && current.is_some_and(|current| current.id != replica.id)
+        };
+        for replica in replicas.iter().filter(|replica| is_replaced(replica)) {
+            let points = self.catalog.point_entries(Some(replica.source))?;
+            if points.iter().all(|point| point.replica != replica.id) {
+                self.catalog.remove_replica(replica.id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Says that a volume is lost for good: its replicas and points are missing from now on, and `-ReallocateReplica` gives

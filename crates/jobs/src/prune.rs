@@ -29,9 +29,6 @@ impl Server {
             };
             let work = || {
                 let volume = self.open_volume(&record)?;
-                if !dry_run {
-                    self.publish_capsule_to(&volume)?;
-                }
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
                 let message = format!(

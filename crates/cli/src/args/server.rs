@@ -73,6 +73,9 @@ pub(crate) struct Expire {
     /// Give up exactly this point; may be repeated
     #[arg(long, value_name = "ID")]
     pub(crate) point: Vec<String>,
+    /// Give up every point that its volume does not hold any more, and no other
+    #[arg(long, conflicts_with = "point")]
+    pub(crate) missing: bool,
     /// Show what would be given up, and change nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,

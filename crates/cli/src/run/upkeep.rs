@@ -1,6 +1,7 @@
 //! `verify`, `expire`, `prune`.
 
 use resurgam_jobs::Verify;
+use resurgam_model::report::ExpireReport;
 
 use super::Context;
 use crate::{Ending, args, failure::Failure, progress::watched, show::report, signals};
@@ -16,7 +17,13 @@ pub(super) fn verify(context: &Context<'_>, arguments: args::Verify) -> Result<E
 
 pub(super) fn expire(context: &Context<'_>, arguments: args::Expire) -> Result<Ending, Failure> {
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
-    let report = context.server()?.expire(&arguments.point, arguments.dry_run, &cancel)?;
+    let server = context.server()?;
+    let named = if arguments.missing { server.missing_points()? } else { arguments.point };
+    let report = if arguments.missing && named.is_empty() {
+        ExpireReport::default()
+    } else {
+        server.expire(&named, arguments.dry_run, &cancel)?
+    };
     let verbose = context.output.is_verbose();
     context.output.answer(&report, || report::expired(&report, arguments.dry_run, &context.zone, verbose))?;
     Ok(Ending::Whole)

@@ -153,15 +153,16 @@ fn drill(copy: &CopyFacts, now: Timestamp) -> Option<Condition> {
         let message = format!("it was never drilled; `resurgam drill --from {}` proves it", copy.kind);
         return Some(condition(kind::DRILL_OVERDUE, &name, Severity::Information, message));
     };
+    let time = last.time.strftime("%Y-%m-%d %H:%M UTC");
     if !last.passed {
-        let message = format!("the drill of {} failed: {}", last.time, last.message);
+        let message = format!("the drill of {time} failed: {}", last.message);
         return Some(condition(kind::DRILL_FAILED, &name, Severity::Critical, message));
     }
     let since = now.duration_since(last.time);
     if since <= DRILL_OBJECTIVE && -since <= DRILL_OBJECTIVE {
         return None;
     }
-    let message = format!("its last drill was at {}; `resurgam drill --from {}` proves it", last.time, copy.kind);
+    let message = format!("its last drill was at {time}; `resurgam drill --from {}` proves it", copy.kind);
     Some(condition(kind::DRILL_OVERDUE, &name, Severity::Warning, message))
 }
 

@@ -13,6 +13,9 @@ use crate::{
     sync::{Sync, SyncReport, sync},
 };
 
+/// Larger files are no samples: the scratch place may be small.
+const SAMPLED_MAX: u64 = 16 << 20;
+
 /// What came back.
 pub(super) struct Rebuilt {
     /// The rows of the rebuilt catalog.
@@ -190,7 +193,7 @@ fn sample(
         let (mut number, mut paths) = (0, Vec::new());
         let listed = rebuilt.list(&newest.id.to_string(), None, b"", true, &mut |entry| {
             // A name with odd bytes is shown with a backslash; as it is shown, it would name something else.
-            if entry.kind == "file" && !entry.path.contains('\\') {
+            if entry.kind == "file" && entry.size <= SAMPLED_MAX && !entry.path.contains('\\') {
                 if number % stride == 0 && (paths.len() as u64) < count {
                     paths.push(entry.path.into_bytes());
                 }

@@ -74,6 +74,7 @@ impl SyncReport {
             Thing::Point(point) => Item::new("point", point, names.point(point)),
         };
         self.missing.extend(plan.missing.iter().map(|missing| thing(&missing.what)));
+        self.missing.sort_by_cached_key(|item| (item.kind == "point", item.what.clone(), item.id.clone()));
         self.found_again.extend(plan.found_again.iter().map(|again| thing(&again.what)));
         for one in &plan.quarantined {
             self.quarantined.push(Item::new("object", &one.what, &one.why));
@@ -115,7 +116,8 @@ impl Names {
         }
         for point in catalog.point_entries(None)? {
             let source = sources.get(&point.source.to_string()).cloned().unwrap_or_default();
-            points.insert(point.id.to_string(), format!("{source} of {}", point.time));
+            let time = point.time.strftime("%Y-%m-%d %H:%M:%S UTC");
+            points.insert(point.id.to_string(), format!("{source} of {time}"));
         }
         Ok(Self { sources, replicas, points })
     }
