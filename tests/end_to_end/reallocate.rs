@@ -67,6 +67,16 @@ fn delete_replica(scene: &Scene) -> String {
     id
 }
 
+/// Takes the data of the source out of the volume. It lies in packs of its own, and is most of what there is.
+fn delete_data(scene: &Scene) {
+    let mut packs = plain_tree::files_below(&scene.pool.join("packs"));
+    packs.retain(|pack| fs::metadata(pack).unwrap().len() > LARGE as u64);
+    assert!(!packs.is_empty());
+    for pack in packs {
+        fs::remove_file(pack).unwrap();
+    }
+}
+
 #[test]
 fn points_made_after_the_backup_of_the_catalog_are_adopted() {
     let (scene, mut random) = heavy_scene("points_made_after", 311);
@@ -119,6 +129,7 @@ fn a_deleted_replica_is_reallocated_and_loaded_by_hand() {
     scene.take_point();
     let history = scene.points();
     let lost = delete_replica(&scene);
+    delete_data(&scene);
 
     // Nothing goes into a replica that is not there, and nothing takes it for granted that it is gone for good.
     for _ in 0..2 {
@@ -151,7 +162,9 @@ fn a_deleted_replica_is_reallocated_and_loaded_by_hand() {
     assert!(listed.iter().all(|point| point.state == "missing"), "{listed:?}");
 
     let carried = carried(&scene, &mut random);
-    scene.program().run(args!["source", "load", scene.source, carried]).done();
+    let loaded = scene.program().run(args!["source", "load", scene.source, carried]);
+    loaded.done();
+    assert!(loaded.point().added_bytes > (LARGE * LARGE_FILES) as u64, "the volume had the data still: {loaded}");
     assert_eq!(state(&scene), "inconsistent", "loaded is not yet proved");
     // Only its source can prove it, not the hashes of what was loaded.
     scene.sync().json_with_code(1);
@@ -171,6 +184,8 @@ fn a_deleted_replica_is_reallocated_and_loaded_by_hand() {
     // A person gives up what nothing brings back. Then catalog and volume are one.
     let gone = scene.program().run(args!["expire", "--missing"]).done();
     assert_eq!(gone["expired"].as_array().map(Vec::len), Some(history.len()));
+    // That a pack is gone is told once more; from then on nothing asks for it.
+    scene.program().run(args!["verify", "--repair"]).json_with_code(1);
     scene.assert_syncs_clean();
     let none = scene.program().run(args!["expire", "--missing"]).done();
     assert_eq!(none["expired"], serde_json::json!([]), "and none else is given up");
@@ -188,7 +203,11 @@ fn a_deleted_replica_whose_data_is_left_is_put_back_from_the_catalog() {
     scene.take_point();
     let history = scene.points();
     let lost = delete_replica(&scene);
+    // What no point of the volume needs may still be needed: nobody gave these points up.
+    let refused = scene.program().run(args!["prune"]).failed();
+    assert_eq!(refused.code, "points-missing", "{refused:?}");
     scene.sync().json_with_code(1);
+    scene.program().run(args!["prune"]).failed();
     let mended = scene.program().run(args!["verify", "--repair"]);
     mended.done();
     let synced = scene.sync();

@@ -29,6 +29,7 @@ pub mod random;
 pub mod rows;
 pub mod running;
 pub mod scene;
+pub mod slow;
 pub mod spoil;
 pub mod watch;
 

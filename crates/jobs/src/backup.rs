@@ -1,6 +1,7 @@
 //! Making recovery points.
 
 use std::{
+    collections::HashSet,
     os::unix::{ffi::OsStrExt, fs::MetadataExt},
     path::{Path, PathBuf},
 };
@@ -240,10 +241,8 @@ impl Server {
     /// Takes points into the catalog that the volume has and the catalog lacks: a job was killed between the two.
     fn adopt_points(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<(), JobError> {
         let known = self.catalog.point_entries(Some(source.id))?;
-        for (found, id) in volume.point_names()? {
-            if found != *place || known.iter().any(|point| point.id == id) {
-                continue;
-            }
+        let known: HashSet<PointId> = known.iter().map(|point| point.id).collect();
+        for id in volume.points_of(place)?.into_iter().filter(|id| !known.contains(id)) {
             match volume.point_document(place, id) {
                 Ok((text, document)) if text.source == source.id => {
                     // Its writer may have been killed between the two copies.

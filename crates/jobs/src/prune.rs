@@ -1,8 +1,11 @@
 //! Giving the space of given-up points back.
 
-use resurgam_model::report::PruneReport;
+use std::collections::HashSet;
+
+use resurgam_catalog::VolumeRecord;
+use resurgam_model::{PointId, report::PruneReport};
 use resurgam_store::{
-    Cancel,
+    Cancel, Volume,
     collect::{Collect, collect},
 };
 
@@ -29,6 +32,7 @@ impl Server {
             };
             let work = || {
                 let volume = self.open_volume(&record)?;
+                self.must_hold_its_points(&record, &volume)?;
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
                 let message = format!(
@@ -54,5 +58,37 @@ impl Server {
             report.moved_bytes += done.moved_bytes;
         }
         first.map_or(Ok(report), Err)
+    }
+
+    /// Refuses to collect in a volume that lacks points which nobody gave up. As long as their data lies there, they can be
+    /// put back from the catalog; to the collector it would be what no point needs.
+    fn must_hold_its_points(&self, record: &VolumeRecord, volume: &Volume) -> Result<(), JobError> {
+        let known = || -> Result<HashSet<PointId>, JobError> {
+            let mut entries = self.catalog.point_entries(None)?;
+            entries.retain(|entry| entry.volume == record.id);
+            Ok(entries.iter().map(|entry| entry.id).collect())
+        };
+        let mut lacking = known()?;
+        for (_, point) in volume.point_names()? {
+            lacking.remove(&point);
+        }
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        // What is given up meanwhile leaves the catalog first, and then the volume.
+        let still = known()?;
+        lacking.retain(|point| still.contains(point));
+        match lacking.len() {
+            0 => Ok(()),
+            count => Err(JobError::request(
+                "points-missing",
+                format!(
+                    "the volume {} lacks {count} recovery point(s) that nobody gave up; nothing is deleted in it",
+                    record.location
+                ),
+                "`resurgam verify --repair` puts back what can be; `dpmsync -Sync` and then `resurgam expire --missing` gives \
+                 up the rest",
+            )),
+        }
     }
 }

@@ -120,7 +120,8 @@ fn one(server: &Server, copy: &Copy, what: &Drill, meter: &Meter, cancel: &Cance
             keys: String::new(),
         };
         match rehearsed {
-            Err(error) if error.is_cancelled() => return Err(error),
+            // That there is no place to rehearse in says nothing of the copy.
+            Err(error) if error.is_cancelled() || error.code() == rehearse::SCRATCH => return Err(error),
             Err(error) => drilled.missing.push(format!("the server did not come back: {error}")),
             Ok(rebuilt) => {
                 let after = server.catalog().rows()?;

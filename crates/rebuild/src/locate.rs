@@ -161,7 +161,12 @@ impl Candidate {
             server: self.server,
             made: self.made,
             generation: self.lineage.as_ref().map(|lineage| lineage.generation),
-            sequence: self.lineage.as_ref().map(|lineage| lineage.sequence),
+            sequence: match (&self.lineage, &self.copy) {
+                (Some(lineage), _) => Some(lineage.sequence),
+                // One that is damaged says it by its name.
+                (None, Copy::Capsule { name, .. }) => Some(name.sequence),
+                (None, _) => None,
+            },
             refused: self.usable.as_ref().err().cloned(),
         }
     }

@@ -27,10 +27,11 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 pub use keys::KeysFrom;
+pub(crate) use keys::{LOST, SEALED};
 pub use target::target;
 
 use self::{aside::Aside, keys::Traces};
-use crate::locate::{Candidate, CopyFound, Found, locate};
+use crate::locate::{Candidate, CopyFound, Found, choose_place, locate};
 
 /// What to restore, and where to.
 pub struct RestoreDb<'a> {
@@ -100,6 +101,8 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
     let wrapping = kit.as_ref().or(present.as_ref()).map(|keyring| keyring.wrapping.clone());
     let unlock = Unlock { wrapping, passphrase: what.passphrase.clone() };
     let mut found = locate(what.db_loc, &unlock)?;
+    // Where there is nothing to restore from, no home is begun.
+    choose_place(&found, what.chosen)?;
     home::create(what.home)?;
     let mut aside = Aside::at(began);
     let (taken, building) = build::build(&mut found, what, &aside.name, began)?;

@@ -35,7 +35,7 @@ pub fn server_directory(name: &str) -> String {
 }
 
 impl ReplicaPlace {
-    fn directory(&self) -> String {
+    pub(crate) fn directory(&self) -> String {
         format!("{REPLICAS}{}/{}/", self.server, self.replica)
     }
 

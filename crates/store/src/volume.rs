@@ -259,6 +259,19 @@ impl Volume {
         Ok(objects.into_iter().filter_map(|(place, point)| Some((place, point?))).collect())
     }
 
+    /// The points of one replica by name. A point whose first or second copy is gone is there still.
+    pub fn points_of(&self, place: &ReplicaPlace) -> Result<Vec<PointId>, StoreError> {
+        let directory = place.directory();
+        let mut found = std::collections::BTreeSet::new();
+        for prefix in [directory.clone(), format!("{MIRROR}{directory}")] {
+            for listed in self.backend.list(&prefix)? {
+                let name = listed.name.strip_prefix(MIRROR).unwrap_or(&listed.name);
+                found.extend(ReplicaPlace::of_object(name).and_then(|(_, point)| point));
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
     /// A point, its signature proved.
     pub fn point(&self, place: &ReplicaPlace, point: PointId) -> Result<PointText, StoreError> {
         self.point_document(place, point).map(|(text, _)| text)

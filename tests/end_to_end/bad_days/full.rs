@@ -21,7 +21,7 @@ fn fill_but(disk: &Disk, bytes: usize) {
 }
 
 fn debris(scene: &Scene) -> usize {
-    let files = plain_tree::files_below(&scene.home);
+    let files = if scene.home.exists() { plain_tree::files_below(&scene.home) } else { Vec::new() };
     files.iter().filter(|path| path.file_name().unwrap().as_encoded_bytes().starts_with(b".")).count()
 }
 

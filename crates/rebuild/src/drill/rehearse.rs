@@ -9,9 +9,13 @@ use resurgam_store::keys::Unlock;
 
 use super::{Drill, copies::Copy};
 use crate::{
-    restore::{KeysFrom, RestoreDb, RestoreReport, restore_db},
+    locate::CopyFound,
+    restore::{KeysFrom, LOST, RestoreDb, RestoreReport, SEALED, restore_db},
     sync::{Sync, SyncReport, sync},
 };
+
+/// Code of the error where there is no place to rehearse in.
+pub(super) const SCRATCH: &str = "scratch";
 
 /// Larger files are no samples: the scratch place may be small.
 const SAMPLED_MAX: u64 = 16 << 20;
@@ -40,7 +44,7 @@ pub(super) fn rehearse(
 ) -> Result<Rebuilt, JobError> {
     let scratch = tempfile::Builder::new().prefix("resurgam-drill-").tempdir_in(&what.scratch).map_err(|error| {
         JobError::Request {
-            code: "scratch",
+            code: SCRATCH,
             message: format!("cannot rehearse below {}: {error}", what.scratch.display()),
             remedy: "name another directory with --scratch".to_owned(),
         }
@@ -64,15 +68,20 @@ pub(super) fn rehearse(
     let rebuilt = Server::open(&at, scratch_environment(living))?;
     let reconciled = sync(&rebuilt, &Sync::default(), meter, cancel)?;
     let rows = rebuilt.catalog().rows()?;
-    let mut faults = spoiled(copy, &restored);
-    let mut notes = restored.notes.clone();
+    let (mut faults, mut notes) = spoiled(&restored);
+    notes.extend(restored.notes.iter().filter(|note| *note != LOST && *note != SEALED).cloned());
     notes.extend(open_ends(&reconciled));
     let files_proved = sample(&rebuilt, what.sample, scratch.path(), meter, cancel, &mut faults)?;
     let keys = if lent { "borrowed".to_owned() } else { restored.keys.to_string() };
-    if lent {
-        notes.push(
+    match restored.keys {
+        _ if lent => notes.push(
             "the keys were borrowed from the living server: give --passphrase-file to rehearse them, too".to_owned(),
-        );
+        ),
+        KeysFrom::New => notes.push(
+            "rehearsed with new keys, as if the recovery kit were lost; with --passphrase-file they come back, too"
+                .to_owned(),
+        ),
+        KeysFrom::Kit | KeysFrom::Capsule | KeysFrom::Kept => {}
     }
     Ok(Rebuilt { rows, new_key: restored.keys == KeysFrom::New, faults, notes, files_proved, keys })
 }
@@ -144,17 +153,27 @@ fn gone(copy: &Copy, why: &str) -> JobError {
     }
 }
 
-/// Copies of this kind that are newer than the one taken and of no use.
-fn spoiled(copy: &Copy, restored: &RestoreReport) -> Vec<String> {
-    let kind = match copy.kind {
-        CopyKind::Pool => "pool",
-        CopyKind::Capsules => "capsules",
-        CopyKind::Native | CopyKind::Share => "native",
-    };
-    let of_kind = restored.found.iter().filter(|found| found.kind == kind);
-    of_kind
-        .filter_map(|found| found.refused.as_ref().map(|why| format!("{} cannot be used: {why}", found.id)))
-        .collect()
+/// Copies of the kind that was taken that are of no use. Those that should have been taken before it are faults; older
+/// ones are worth a word.
+fn spoiled(restored: &RestoreReport) -> (Vec<String>, Vec<String>) {
+    let (mut faults, mut notes) = (Vec::new(), Vec::new());
+    for found in restored.found.iter().filter(|found| found.kind == restored.taken.kind) {
+        let Some(why) = &found.refused else { continue };
+        let list = if is_older(found, &restored.taken) { &mut notes } else { &mut faults };
+        let why = why.strip_prefix(&format!("{}: ", found.id)).unwrap_or(why);
+        list.push(format!("{} cannot be used: {why}", found.id));
+    }
+    (faults, notes)
+}
+
+/// Whether a copy is known to be older than another of its kind: of one lineage by its sequence, else by its time. Of what
+/// cannot be read often neither is known.
+fn is_older(found: &CopyFound, taken: &CopyFound) -> bool {
+    match (found.sequence, taken.sequence, found.made, taken.made) {
+        (Some(found), Some(taken), ..) if found != taken => found < taken,
+        (_, _, Some(found), Some(taken)) => found < taken,
+        _ => false,
+    }
 }
 
 /// What the sync left open. That something is missing or damaged shows in the rows; here is why.

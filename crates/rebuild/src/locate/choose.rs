@@ -71,12 +71,17 @@ fn none_usable(found: &Found, meant: &[&Candidate]) -> JobError {
     let reasons: Vec<String> = meant
         .iter()
         .take(REASONS)
-        .filter_map(|candidate| candidate.usable.as_ref().err().map(|why| format!("{}: {why}", candidate.id())))
+        .filter_map(|candidate| candidate.usable.as_ref().err().map(|why| named(&candidate.id(), why)))
         .collect();
     let more = meant.len().saturating_sub(REASONS);
     let more = if more == 0 { String::new() } else { format!("; and {more} more") };
     let message = format!("{} holds no copy that can be used: {}{more}", capital(&found.what), reasons.join("; "));
     refused(message, "name another copy; `resurgam recovery-kit show` and the printed page tell where they lie")
+}
+
+/// A reason, with what it is about if it does not say so itself.
+fn named(id: &str, why: &str) -> String {
+    if why.starts_with(id) { why.to_owned() } else { format!("{id}: {why}") }
 }
 
 fn capital(words: &str) -> String {

@@ -24,6 +24,12 @@ use crate::kit;
 /// No kit is longer.
 const KIT_MAX: u64 = 16 << 20;
 const KEYRING: &str = "keyring.toml";
+/// What is told where the keys are new.
+pub(crate) const LOST: &str = "the server's keys are lost, and it has new ones; `dpmsync -Sync` enrols its volumes again. \
+                               Make a new recovery kit: `resurgam recovery-kit write --to DIR`";
+/// What is told where the keys could be had and were not asked for.
+pub(crate) const SEALED: &str = "the server's keys lie in its capsules, sealed to the passphrase of the recovery kit: give \
+                                 it with --passphrase-file to get them back";
 
 /// Where the keys came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -110,11 +116,7 @@ pub(super) fn decide(
             }
         }
     }
-    notes.push(
-        "the server's keys are lost, and it has new ones; `dpmsync -Sync` enrols its volumes again. Make a new \
-         recovery kit: `resurgam recovery-kit write --to DIR`"
-            .to_owned(),
-    );
+    notes.push(LOST.to_owned());
     let identity = match &traces.identity {
         Some(identity) => identity.clone(),
         None => Secret::random()?,
@@ -130,11 +132,7 @@ fn in_capsules(
 ) -> Option<Keyring> {
     let newest = traces.sealed.first()?;
     let Some(passphrase) = passphrase else {
-        notes.push(
-            "the server's keys lie in its capsules, sealed to the passphrase of the recovery kit: give it with \
-             --passphrase-file to get them back"
-                .to_owned(),
-        );
+        notes.push(SEALED.to_owned());
         return None;
     };
     match kit::keyring_from(passphrase, newest.as_bytes()) {

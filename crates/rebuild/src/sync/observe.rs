@@ -39,6 +39,8 @@ pub(super) struct Observation {
     pub(super) capsules: Vec<(LineageId, CapsuleText, u64)>,
     /// Descriptions of the volumes themselves, by where they lie.
     pub(super) headers: HashMap<(VolumeId, String), String>,
+    /// Volumes that an earlier key has signed, and where they lie.
+    to_enrol: Vec<(VolumeId, PathBuf)>,
     /// Volumes that were taken over by a new key.
     pub(super) enrolled: Vec<String>,
 }
@@ -76,6 +78,7 @@ pub(super) fn observe(server: &Server, how: &Sync, meter: &Meter, cancel: &Cance
         documents: HashMap::new(),
         capsules: Vec::new(),
         headers: HashMap::new(),
+        to_enrol: Vec::new(),
         enrolled: Vec::new(),
     };
     let mut places: Vec<(Option<VolumeId>, PathBuf)> = Vec::new();
@@ -95,6 +98,7 @@ pub(super) fn observe(server: &Server, how: &Sync, meter: &Meter, cancel: &Cance
         let sighting = found.look(server, expected, &place, how, meter, cancel)?;
         found.observed.sightings.extend(sighting);
     }
+    found.enrol(server, how.what_if);
     Ok(found)
 }
 
@@ -109,39 +113,51 @@ impl Observation {
         cancel: &Cancel,
     ) -> Result<Option<Sighting>, JobError> {
         let location = place.display().to_string();
-        let away = |why: String| {
-            let volume = expected?;
-            Some(Sighting { volume, location: location.clone(), seen: Seen::Away { why } })
+        let sighting = |volume, seen| Ok(Some(Sighting { volume, location: location.clone(), seen }));
+        let away = |volume, why| sighting(volume, Seen::Away { why });
+        let (header, text) = match (server.header_at(place), expected) {
+            (Ok(found), _) => found,
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(expected)) => return away(expected, error.to_string()),
         };
-        let (header, text) = match server.header_at(place) {
-            Ok(found) => found,
-            Err(error) if expected.is_none() => return Err(error),
-            Err(error) => return Ok(away(error.to_string())),
-        };
-        if expected.is_some_and(|expected| expected != header.volume) {
-            return Ok(away(format!("volume {} is there", header.volume)));
+        if let Some(expected) = expected.filter(|expected| *expected != header.volume) {
+            return away(expected, format!("volume {} is there", header.volume));
         }
         if header.server != server.record().id {
-            let seen = Seen::OfAnother { server: header.server, name: header.server_name };
-            return Ok(Some(Sighting { volume: header.volume, location, seen }));
+            return sighting(header.volume, Seen::OfAnother { server: header.server, name: header.server_name });
         }
-        let opened = if how.what_if { server.open_to_read(place) } else { server.open_or_enrol(place) };
-        let (volume, enrolled) = match opened {
+        let (volume, key_is_lost) = match server.open_to_read(place) {
             Ok(opened) => opened,
-            Err(error) => return Ok(away(error.to_string())),
+            Err(error) => return away(header.volume, error.to_string()),
         };
-        if enrolled {
-            self.enrolled.push(location.clone());
+        if key_is_lost {
+            self.to_enrol.push((header.volume, place.to_owned()));
         }
         match self.read(server, &volume, how, meter, cancel) {
             Ok(holdings) => {
-                let text = if enrolled { server.header_at(place).map_or(text, |(_, text)| text) } else { text };
                 self.headers.insert((header.volume, location.clone()), text);
-                Ok(Some(Sighting { volume: header.volume, location, seen: Seen::Here(holdings) }))
+                sighting(header.volume, Seen::Here(holdings))
             }
             Err(StoreError::Cancelled) => Err(StoreError::Cancelled.into()),
             // Out of reach in the middle of it: then nothing of it is believed, neither what was found nor what was not.
-            Err(error) => Ok(away(error.to_string())),
+            Err(error) => away(header.volume, error.to_string()),
+        }
+    }
+
+    /// Takes over the volumes that an earlier key of the server has signed; but of two with one GUID neither.
+    fn enrol(&mut self, server: &Server, what_if: bool) {
+        for (volume, place) in std::mem::take(&mut self.to_enrol) {
+            let is_it = |sighting: &&mut Sighting| sighting.volume == volume && matches!(sighting.seen, Seen::Here(_));
+            let mut here: Vec<_> = self.observed.sightings.iter_mut().filter(is_it).collect();
+            let [sighting] = here.as_mut_slice() else { continue };
+            if !what_if && let Err(error) = server.open_or_enrol(&place) {
+                sighting.seen = Seen::Away { why: error.to_string() };
+                continue;
+            }
+            if let Ok((_, text)) = server.header_at(&place) {
+                self.headers.insert((volume, sighting.location.clone()), text);
+            }
+            self.enrolled.push(sighting.location.clone());
         }
     }
 

@@ -80,7 +80,10 @@ impl SyncReport {
             self.quarantined.push(Item::new("object", &one.what, &one.why));
         }
         for one in &plan.unreachable {
-            self.unreachable.push(Item::new("volume", one.volume, format!("{}: {}", one.location, one.why)));
+            // Most reasons say where; the others are told it.
+            let told = one.why.starts_with(&one.location);
+            let what = if told { one.why.clone() } else { format!("{}: {}", one.location, one.why) };
+            self.unreachable.push(Item::new("volume", one.volume, what));
         }
         for (replica, state, cause) in &plan.replicas {
             let cause = cause.as_ref().map(|cause| format!(": {cause}")).unwrap_or_default();

@@ -13,6 +13,9 @@ use std::{
     time::Duration,
 };
 
+/// How long it is waited for room in systemd's queue until it is told that all is set up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where systemd listens, if it started this process.
 pub struct Notifier {
     socket: Option<(UnixDatagram, SocketAddr)>,
@@ -38,7 +41,9 @@ impl Notifier {
                     Some(name) => SocketAddr::from_abstract_name(name)?,
                     None => SocketAddr::from_pathname(OsStr::from_bytes(name))?,
                 };
-                Some((UnixDatagram::unbound()?, address))
+                let socket = UnixDatagram::unbound()?;
+                socket.set_write_timeout(Some(PATIENCE))?;
+                Some((socket, address))
             }
         };
         // A watchdog of another process is none of ours.
@@ -52,9 +57,13 @@ impl Notifier {
         self.watchdog.map(|limit| limit / 2)
     }
 
-    /// Everything has been set up.
+    /// Everything has been set up. From here on nothing is waited for: a daemon must not stand still because nobody reads
+    /// what it says of itself.
     pub fn ready(&self) {
         self.send("READY=1");
+        if let Some((socket, _)) = &self.socket {
+            let _ = socket.set_nonblocking(true);
+        }
     }
 
     /// The end has begun.

@@ -39,6 +39,18 @@ fn systemd_is_told_how_things_stand() {
 }
 
 #[test]
+fn who_does_not_listen_holds_nobody_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    let notifier = Notifier::new(Some(path.as_os_str()), None, None, 1).unwrap();
+    notifier.ready();
+    // More than any queue holds.
+    (0..5_000).for_each(|_| notifier.status("a backup"));
+    assert_eq!(next(&socket), "READY=1");
+}
+
+#[test]
 fn without_systemd_the_telling_goes_nowhere() {
     for name in [None, Some("")] {
         let notifier = Notifier::new(name.map(OsStr::new), None, None, 1).unwrap();
