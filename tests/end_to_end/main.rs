@@ -30,6 +30,7 @@ mod real_trees;
 mod reallocate;
 mod recover;
 mod retention;
+mod runbook;
 mod scripts;
 mod serve;
 mod sync_kills;

@@ -135,7 +135,7 @@ fn a_deleted_replica_is_reallocated_and_loaded_by_hand() {
     for _ in 0..2 {
         let synced = scene.sync();
         assert_eq!(synced.json_with_code(1)["clean"], false, "{synced}");
-        assert_eq!(in_list(&synced, "missing", "replica"), [lost.clone()], "{synced}");
+        assert_eq!(in_list(&synced, "missing", "replica"), std::slice::from_ref(&lost), "{synced}");
         let mut points = in_list(&synced, "missing", "point");
         points.sort();
         let mut expected = ids(&history);

@@ -74,21 +74,26 @@ fn failed(directory: &Path, error: &io::Error) -> JobError {
 impl Server {
     /// Makes a native backup of the catalog and proves it; then, and only then, older ones go.
     pub fn catalog_backup(&self, what: &CatalogBackup, cancel: &Cancel) -> Result<CatalogBackupReport, JobError> {
+        // By its one real name, so that `serve` knows what was done by hand.
+        let to = std::path::absolute(&what.to).map_err(|error| failed(&what.to, &error))?;
+        let to = to.canonicalize().unwrap_or(to);
         let about =
-            About { kind: CATALOG_BACKUP, subject: what.to.display().to_string(), source: None, even_unwritten: true };
+            About { kind: CATALOG_BACKUP, subject: to.display().to_string(), source: None, even_unwritten: true };
+        let what = CatalogBackup { to, ..what.clone() };
         self.run(about, cancel, || {
+            // A copy there would be lost with what it is a copy of.
+            self.refuse_own("put a native backup into", &what.to, None)?;
             // First, so that the file knows of its own place.
-            self.remember_copy(what)?;
-            let report = self.make_native(what)?;
+            self.remember_copy(&what)?;
+            let report = self.make_native(&what)?;
             let message = format!("{}: {} bytes, {} older removed", report.file, report.bytes, report.removed.len());
             Ok(Ended { partial: false, message, value: report })
         })
     }
 
     fn make_native(&self, what: &CatalogBackup) -> Result<CatalogBackupReport, JobError> {
-        let directory = std::path::absolute(&what.to).map_err(|error| failed(&what.to, &error))?;
-        crate::home::create_private(&directory).map_err(|error| failed(&directory, &error))?;
-        let older = older_files(&directory).map_err(|error| failed(&directory, &error))?;
+        let directory = &what.to;
+        let older = older_files(directory).map_err(|error| failed(directory, &error))?;
         let made = self.now();
         let mut file = directory.join(file_name(made));
         for number in 2.. {
@@ -120,9 +125,8 @@ impl Server {
 
     /// Writes down where native backups go, so that they are looked after and stand in the recovery kit.
     fn remember_copy(&self, what: &CatalogBackup) -> Result<(), JobError> {
-        let place = std::path::absolute(&what.to).map_err(|error| failed(&what.to, &error))?;
-        crate::home::create_private(&place).map_err(|error| failed(&place, &error))?;
-        let place = place.canonicalize().unwrap_or(place);
+        crate::home::create_private(&what.to).map_err(|error| failed(&what.to, &error))?;
+        let place = what.to.canonicalize().unwrap_or_else(|_| what.to.clone());
         let kind = if self.is_protected(&place)? { CopyKind::Share } else { CopyKind::Native };
         let place = place.display().to_string();
         let known = self.catalog.copies()?;

@@ -100,12 +100,14 @@ pub fn refresh(server: &Server) -> Result<(), JobError> {
         put(server, &directory, &content, &seal(server, &content)?)
     });
     if let Err(error) = done {
+        // Told once; from then on the alert stands.
         if catalog.setting(setting::STALE)?.is_none() {
             catalog.set_setting(setting::STALE, "yes")?;
+            server.notice(format!("the recovery kit is out of date and could not be made anew: {error}"));
         }
-        server.notice(format!("the recovery kit is out of date and could not be made anew: {error}"));
     }
-    Ok(())
+    // How the kit stands is itself part of the configuration.
+    server.publish_capsules()
 }
 
 /// The page, as plain text.

@@ -11,7 +11,10 @@ mod report;
 use std::path::PathBuf;
 
 use resurgam_jobs::{Cancel, JobError, Meter, Server};
-use resurgam_model::reconcile::Plan;
+use resurgam_model::{
+    PointId,
+    reconcile::{Adoption, Plan},
+};
 
 pub use report::{Item, SyncReport};
 
@@ -32,12 +35,18 @@ pub struct Sync {
 /// Where the catalog cannot be read or written. What is wrong with a volume is told in the report.
 pub fn sync(server: &Server, how: &Sync, meter: &Meter, cancel: &Cancel) -> Result<SyncReport, JobError> {
     server.must_not_be_superseded("reconcile catalog and volumes")?;
+    // First what the catalog knows, then what the volumes hold: a point made meanwhile must not seem to be missing.
+    let before = observe::known(server)?;
     let mut observation = observe::observe(server, how, meter, cancel)?;
     let mut report = SyncReport { what_if: how.what_if, ..SyncReport::default() };
     // What people decided after the copy was made goes first: points may belong to sources that it does not know.
     charter::adopt(server, &observation, how.what_if, &mut report)?;
-    let known = observe::known(server)?;
+    let mut known = observe::known(server)?;
+    known.points.retain(|point, _| before.points.contains_key(point) || observation.documents.contains_key(point));
     let mut plan = Plan::new(&known, &observation.observed);
+    // Nor must one come back that was given up meanwhile.
+    let given_up = |point: &PointId| before.points.contains_key(point) && !known.points.contains_key(point);
+    plan.adopt.retain(|adoption| !matches!(adoption, Adoption::Point { point, .. } if given_up(point)));
     observe::leave_loaded_alone(server, &mut plan)?;
     if !how.what_if {
         apply::apply(server, &plan, &mut observation)?;

@@ -212,6 +212,23 @@ fn a_damaged_copy_is_passed_over_for_the_next_older_one() {
     assert_same(&scene.source, &scene.recovered("latest"));
 }
 
+#[test]
+fn what_ran_when_a_copy_was_made_counts_for_no_failure() {
+    let (scene, native) = server("running_then", 230);
+    scene.program().run(args!["backup"]).done();
+    for copy in [args![native].to_vec(), args![scene.pool, "-Use", "pool"].to_vec()] {
+        // Each copy knows the very job that made it, and of that no more than that it ran.
+        let arguments = args!["dpmsync", "-RestoreDb", "-DbLoc"].into_iter().chain(copy);
+        scene.program().run(arguments).done();
+        let sync = scene.sync();
+        assert_eq!(sync.done()["clean"], true, "{sync}");
+        assert!(!sync.stderr().contains("interrupted"), "{sync}");
+        let jobs = scene.program().run(args!["jobs"]).done().to_string();
+        assert!(!jobs.contains("\"running\"") && jobs.contains("when the copy was made"), "{jobs}");
+        assert!(!scene.alerts().iter().any(|alert| alert.starts_with("source-failing")), "{:?}", scene.alerts());
+    }
+}
+
 /// The retention of the group `Default`, in words.
 fn retention(scene: &Scene) -> String {
     let groups = scene.program().run(args!["group", "list"]).done();

@@ -16,6 +16,8 @@ const ROUNDS: usize = 23;
 const NATIVE_AFTER: usize = 15;
 /// The round after which one source is no longer protected.
 const STOPPED_AFTER: usize = 8;
+/// The round after which the recovery kit is made anew by itself, since there is one more place with copies.
+const KIT_MADE_ANEW_AFTER: usize = 18;
 /// What each tree holds.
 const SIZE: plain_tree::Size = plain_tree::Size { small_files: 14, large_files: 0, large_bytes: 0 };
 
@@ -155,6 +157,9 @@ impl World {
                 let kit = args!["--passphrase-file", self.kit_passphrase, "recovery-kit"];
                 self.run(kit.clone().into_iter().chain(args!["write", "--to", self.scene.path("kit")]));
                 self.run(kit.into_iter().chain(args!["test"]));
+            }
+            KIT_MADE_ANEW_AFTER => {
+                self.run(args!["catalog", "backup", "--to", self.scene.path("native-too")]);
             }
             _ => {}
         }

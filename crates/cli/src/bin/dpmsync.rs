@@ -3,8 +3,7 @@
 use std::{ffi::OsString, process::ExitCode};
 
 fn main() -> ExitCode {
-    let mut arguments: Vec<OsString> = std::env::args_os().collect();
     // Global options may stand anywhere, so the command may come first.
-    arguments.insert(1.min(arguments.len()), "dpmsync".into());
-    resurgam_cli::main(arguments)
+    let command: [OsString; 2] = ["resurgam".into(), "dpmsync".into()];
+    resurgam_cli::main(command.into_iter().chain(std::env::args_os().skip(1)).collect())
 }

@@ -30,11 +30,39 @@ pub(super) fn compare(before: &Rows, after: &Rows, rebuilt: &Rows, new_key: bool
             RowChange::OnlyLeft => format!("row {} of {} did not come back", row.key, row.table),
             RowChange::OnlyRight => format!("row {} of {} came from nowhere", row.key, row.table),
             RowChange::Differs { left, right } => {
-                format!("row {} of {} came back as {right}, and it is {left}", row.key, row.table)
+                let (was, is) = apart(&left, &right);
+                format!("row {} of {} came back as {is}, and it is {was}", row.key, row.table)
             }
         });
     }
     let all: usize = before.tables.values().map(std::collections::BTreeMap::len).sum();
     let equal = (all as u64).saturating_sub(differences.len() as u64);
     Compared { equal, differences }
+}
+
+/// What stands between the cells of a row.
+const BETWEEN: &str = " | ";
+
+/// Of two forms of a row, the cells in which they differ.
+fn apart(left: &str, right: &str) -> (String, String) {
+    let (lefts, rights): (Vec<_>, Vec<_>) = (left.split(BETWEEN).collect(), right.split(BETWEEN).collect());
+    if lefts.len() != rights.len() {
+        return (left.to_owned(), right.to_owned());
+    }
+    let differ = || lefts.iter().zip(&rights).filter(|(left, right)| left != right);
+    let (was, is): (Vec<&str>, Vec<&str>) = differ().unzip();
+    (was.join(BETWEEN), is.join(BETWEEN))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_row_that_differs_only_the_cells_that_do_are_told() {
+        let (was, is) =
+            apart("id=1 | state='complete' | document=\"long\"", "id=1 | state='damaged' | document=\"long\"");
+        assert_eq!((was.as_str(), is.as_str()), ("state='complete'", "state='damaged'"));
+        assert_eq!(apart("a=1", "a=1 | b=2"), ("a=1".to_owned(), "a=1 | b=2".to_owned()));
+    }
 }
