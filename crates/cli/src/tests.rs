@@ -31,8 +31,9 @@ fn words(line: &str) -> Vec<String> {
     let mut is_quoted = false;
     for c in line.chars() {
         match c {
-            '\'' => is_quoted = !is_quoted,
-            '#' if !is_quoted && words.last().is_some_and(String::is_empty) => break,
+            '\'' | '"' => is_quoted = !is_quoted,
+            // What follows is a comment, or another program's.
+            '#' | '|' | '&' if !is_quoted && words.last().is_some_and(String::is_empty) => break,
             ' ' if !is_quoted => words.push(String::new()),
             c => words.last_mut().unwrap().push(c),
         }
