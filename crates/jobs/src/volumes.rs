@@ -64,15 +64,13 @@ impl Server {
     pub fn open_or_enrol(&self, location: &Path) -> Result<(Arc<Volume>, bool), JobError> {
         let backend = self.backend_at(location);
         let header = Volume::header(&*backend)?;
-        if header.server_key == self.keyring.signing.public() {
-            return Ok((Arc::new(Volume::open(backend, &self.unlock())?), false));
-        }
         if self.environment.volumes == Access::ReadOnly {
             return self.open_to_read(location);
         }
         let (signing, wrapping) = (&self.keyring.signing, &self.keyring.wrapping);
+        // Where the key is the server's already and both copies agree, this changes nothing.
         let volume = enrol_again(backend, &self.unlock(), self.keyring.server, signing, wrapping)?;
-        Ok((Arc::new(volume), true))
+        Ok((Arc::new(volume), header.server_key != signing.public()))
     }
 
     /// Opens the volume at a place, which must be one of this server.

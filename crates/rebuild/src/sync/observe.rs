@@ -25,6 +25,7 @@ use resurgam_store::{
     pack::MIRROR,
     point::{ReplicaPlace, ReplicaText},
     verify::{Verify, verify},
+    volume::VOLUME_TOML,
 };
 use serde::Deserialize;
 
@@ -130,11 +131,14 @@ impl Observation {
             Ok(opened) => opened,
             Err(error) => return away(header.volume, error.to_string()),
         };
-        if key_is_lost {
-            self.to_enrol.push((header.volume, place.to_owned()));
-        }
         match self.read(server, &volume, how, meter, cancel) {
-            Ok(holdings) => {
+            Ok(mut holdings) => {
+                // Enrolling writes both copies of VOLUME.toml, so an earlier enrolling that was interrupted is made good.
+                let findings = holdings.unproved.len();
+                holdings.unproved.retain(|unproved| !unproved.object.ends_with(VOLUME_TOML));
+                if key_is_lost || holdings.unproved.len() < findings {
+                    self.to_enrol.push((header.volume, place.to_owned()));
+                }
                 self.headers.insert((header.volume, location.clone()), text);
                 sighting(header.volume, Seen::Here(holdings))
             }
