@@ -94,13 +94,13 @@ async fn on_sqlite(db: &DatabaseConnection, sql: String, asked: &str) -> Result<
         return Err(error.into());
     }
     let rows = answered.map_err(|error| explained(error, asked))?;
-    Ok(QueryResult {
-        columns: rows
-            .first()
-            .map(|row| row.columns().iter().map(|column| column.name().to_owned()).collect())
-            .unwrap_or_default(),
-        rows: rows.iter().map(sqlite_row).collect::<Result<_, _>>()?,
-    })
+    Ok(QueryResult { columns: columns(&rows), rows: rows.iter().map(sqlite_row).collect::<Result<_, _>>()? })
+}
+
+/// What the columns of an answer are called; without a row nobody says.
+fn columns<R: sqlx::Row>(rows: &[R]) -> Vec<String> {
+    let names = |row: &R| row.columns().iter().map(|column| column.name().to_owned()).collect();
+    rows.first().map(names).unwrap_or_default()
 }
 
 fn sqlite_row(row: &SqliteRow) -> Result<Vec<Option<String>>, Fault> {
@@ -128,13 +128,7 @@ async fn on_postgres(db: &DatabaseConnection, sql: String, asked: &str) -> Resul
         return Err(error.into());
     }
     let rows = answered.map_err(|error| explained(error, asked))?;
-    Ok(QueryResult {
-        columns: rows
-            .first()
-            .map(|row| row.columns().iter().map(|column| column.name().to_owned()).collect())
-            .unwrap_or_default(),
-        rows: rows.iter().map(postgres_row).collect::<Result<_, _>>()?,
-    })
+    Ok(QueryResult { columns: columns(&rows), rows: rows.iter().map(postgres_row).collect::<Result<_, _>>()? })
 }
 
 /// In the simple protocol PostgreSQL itself writes every cell as text.

@@ -152,13 +152,14 @@ impl Server {
     pub(crate) fn successor_in(volume: &Volume, own: &Lineage) -> Result<Option<String>, StoreError> {
         let mut others = volume.capsule_names()?;
         others.retain(|name| name.lineage != own.id);
-        // The last of each lineage says enough.
         others.sort();
         others.reverse();
-        others.dedup_by_key(|name| name.lineage);
         for name in others {
-            let Ok(text) = volume.capsule(&name) else { continue };
-            let Ok(capsule) = CapsuleText::parse(&name.object(), &text) else { continue };
+            // What is damaged says nothing, and one before it may. What cannot be read is no reason to go on.
+            let capsule = match volume.capsule(&name).and_then(|text| CapsuleText::parse(&name.object(), &text)) {
+                Err(error) if error.is_damage() => continue,
+                read => read?,
+            };
             if capsule.generation > own.generation && capsule.charter.server.id == volume.about().server {
                 let place = volume.backend().location();
                 return Ok(Some(format!(

@@ -16,7 +16,7 @@ use resurgam_model::{
     policy::{DPMDB, Group, Source, SourceKind},
     retention::Retention,
 };
-use resurgam_store::keys::random;
+use resurgam_store::{StoreError, keys::random};
 use serde::{Deserialize, Serialize};
 
 use crate::{error::JobError, server::Server};
@@ -118,13 +118,16 @@ impl Server {
         let staged = Staged { place: place.clone() };
         let snapshot = self.catalog.snapshot(&place.join(COPY))?;
         let about = AboutCopy {
-            lineage: self.lineage()?,
+            // As the copy has it; the catalog may have gone on since.
+            lineage: snapshot.lineage.map_or_else(|| self.lineage(), Ok)?,
             schema: snapshot.version,
             program: env!("CARGO_PKG_VERSION").to_owned(),
             made: self.now(),
             newest_point: snapshot.newest_point,
         };
-        let text = toml::to_string(&about).unwrap_or_default();
+        let text = toml::to_string(&about).map_err(|error| {
+            StoreError::Internal(format!("what a copy of the catalog is cannot be written as TOML: {error}"))
+        })?;
         fs::write(place.join(ABOUT), text).map_err(unusable)?;
         Ok(staged)
     }

@@ -29,26 +29,49 @@ impl Server {
     /// Gives up the points that no rule keeps; or exactly those of `points` (ids or prefixes), where there are some.
     pub fn expire(&self, points: &[String], dry_run: bool, cancel: &Cancel) -> Result<ExpireReport, JobError> {
         if dry_run {
-            return Ok(self.plan(points)?.0);
+            return Ok(self.plan_in_reach(points)?.0);
         }
         self.must_not_be_frozen("give up recovery points")?;
         let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
-            let (mut report, mut entries) = self.plan(points)?;
-            if points.is_empty() {
-                self.leave_out_of_reach(&mut report, &mut entries)?;
-            }
+            let (report, entries) = self.plan_in_reach(points)?;
             self.give_up(&entries)?;
             let message = format!("{} points given up, {} kept", report.expired.len(), report.kept);
             Ok(Ended { value: report, partial: false, message })
         })
     }
 
-    /// The points that their volume does not hold, as [`Self::expire`] takes them.
+    /// The points that their volume does not hold, as [`Self::expire`] takes them. One that is there again, because its disk
+    /// or directory is back, is not among them: giving it up would delete it.
     pub fn missing_points(&self) -> Result<Vec<String>, JobError> {
         let mut entries = self.catalog.point_entries(None)?;
         entries.retain(|entry| entry.state == PointState::Missing);
+        for record in self.catalog.volumes()? {
+            if entries.iter().all(|entry| entry.volume != record.id) {
+                continue;
+            }
+            let Ok(volume) = self.open_volume(&record) else { continue };
+            let there: HashSet<_> = volume.point_names()?.into_iter().map(|(_, point)| point).collect();
+            let before = entries.len();
+            entries.retain(|entry| !there.contains(&entry.id));
+            if entries.len() < before {
+                self.notice(format!(
+                    "{} point(s) that were missing are in {} again; `dpmsync -Sync` takes them back",
+                    before - entries.len(),
+                    record.location
+                ));
+            }
+        }
         Ok(entries.iter().map(|entry| entry.id.to_string()).collect())
+    }
+
+    /// What is to be given up: of what no rule keeps, only what can be reached; of what was named, all.
+    fn plan_in_reach(&self, named: &[String]) -> Result<(ExpireReport, Vec<PointEntry>), JobError> {
+        let (mut report, mut entries) = self.plan(named)?;
+        if named.is_empty() {
+            self.leave_out_of_reach(&mut report, &mut entries)?;
+        }
+        Ok((report, entries))
     }
 
     fn plan(&self, named: &[String]) -> Result<(ExpireReport, Vec<PointEntry>), JobError> {

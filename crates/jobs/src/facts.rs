@@ -32,6 +32,8 @@ pub mod kit {
     pub const DIGEST: &str = "kit-digest";
     /// When its passphrase was proved.
     pub const PROVED: &str = "kit-proved";
+    /// Fingerprint of the kit that the passphrase was last set with.
+    pub const SEALED: &str = "kit-sealed";
     /// Present where what it should hold is not what it holds.
     pub const STALE: &str = "kit-stale";
 }

@@ -43,9 +43,10 @@ pub use native::{CATALOG_BACKUP, CatalogBackup};
 pub use reader::VolumeReader;
 pub use recover::Recover;
 pub use server::{Access, Environment, Server};
-pub use sources::{Protect, Scope, SourceChange};
+pub use sources::{Protect, Scope, SourceChange, current_replica};
 pub use survivability::read_about;
 pub use verify::Verify;
+pub use volumes::is_clear;
 
 #[cfg(test)]
 mod tests;

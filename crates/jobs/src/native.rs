@@ -45,6 +45,11 @@ fn file_name(time: Timestamp) -> String {
 /// When a file was made, by its name; `None`: it is none of ours.
 fn time_in_name(name: &str) -> Option<Timestamp> {
     let time = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+    // A second one of the same millisecond has a number behind the time.
+    let time = match time.split_once("Z-") {
+        Some((before, number)) if number.parse::<u32>().is_ok() => &time[..=before.len()],
+        _ => time,
+    };
     let parsed = jiff::civil::DateTime::strptime(TIME, time).ok()?;
     parsed.to_zoned(TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
 }
@@ -185,7 +190,14 @@ mod tests {
         let made = time("2026-11-22T03:04:05.678Z");
         assert_eq!(file_name(made), "DPMDB-20261122T030405678Z.bak");
         assert_eq!(time_in_name(&file_name(made)), Some(made));
-        for other in ["DPMDB.bak", "DPMDB-x.bak", "notes.txt", "DPMDB-20261122T030405678Z.bak.part"] {
+        assert_eq!(time_in_name("DPMDB-20261122T030405678Z-2.bak"), Some(made));
+        for other in [
+            "DPMDB-20261122T030405678Z-x.bak",
+            "DPMDB.bak",
+            "DPMDB-x.bak",
+            "notes.txt",
+            "DPMDB-20261122T030405678Z.bak.part",
+        ] {
             assert_eq!(time_in_name(other), None, "{other}");
         }
     }

@@ -387,7 +387,7 @@ impl Server {
 }
 
 /// Of all places that a source ever had, the one that its points go to: not one that is missing, if there is another.
-pub(crate) fn current_replica(replicas: &[ReplicaRecord], source: SourceId) -> Option<&ReplicaRecord> {
+pub fn current_replica(replicas: &[ReplicaRecord], source: SourceId) -> Option<&ReplicaRecord> {
     let mut own: Vec<_> = replicas.iter().filter(|replica| replica.source == source).collect();
     own.sort_by_key(|replica| (replica.state == ReplicaState::Missing, replica.id));
     own.into_iter().next()

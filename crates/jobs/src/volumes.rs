@@ -16,7 +16,7 @@ use resurgam_store::{
     error::Fault,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
     pack::MIRROR,
-    volume::{NewVolume, VOLUME_TOML, VolumeHeader},
+    volume::{NewVolume, VOLUME_TOML, VolumeHeader, parse_header},
 };
 
 use crate::{
@@ -129,8 +129,8 @@ impl Server {
             let opened = self.open_volume(&record);
             summaries.push(VolumeSummary {
                 id: record.id,
+                protection: if is_clear(&record) { "clear" } else { "passphrase" }.to_owned(),
                 location: record.location,
-                protection: if record.document.contains("\"clear\"") { "clear" } else { "passphrase" }.to_owned(),
                 replicas: replicas.iter().filter(|replica| replica.volume == record.id).count() as u64,
                 state: opened.map_or_else(|error| error.to_string(), |_| "present".to_owned()),
             });
@@ -295,6 +295,12 @@ impl Server {
             done => Ok(done?),
         }
     }
+}
+
+/// Whether whoever can read a volume can open it, by what it last said of itself.
+pub fn is_clear(record: &VolumeRecord) -> bool {
+    let header = parse_header(VOLUME_TOML, record.document.as_bytes());
+    header.is_ok_and(|header| header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. })))
 }
 
 /// Whether a directory has nothing in it but what a new file system has, or what making a volume had begun.

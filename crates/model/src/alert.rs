@@ -4,11 +4,12 @@
 //! has to notice a moment: a run that did not happen shows in the age of what there is, whatever kept it from
 //! happening.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, tz::TimeZone};
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
 use crate::{ReplicaId, SourceId, Timestamp, VolumeId, charter::CopyKind, replica::ReplicaState, schedule::Schedule};
 
 mod rules;
@@ -25,31 +26,13 @@ pub enum Severity {
     Information,
 }
 
-impl Severity {
-    /// Every severity with its word.
-    pub const ALL: [(Self, &'static str); 3] =
-        [(Self::Critical, "critical"), (Self::Warning, "warning"), (Self::Information, "information")];
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(severity, _)| severity == self).map_or("", |(_, word)| *word))
-    }
-}
-
-/// A word that names no severity.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a severity: they are critical, warning and information")]
-pub struct UnknownSeverity(pub String);
-
-impl FromStr for Severity {
-    type Err = UnknownSeverity;
-
-    fn from_str(text: &str) -> Result<Self, UnknownSeverity> {
-        let found = Self::ALL.iter().find(|(_, word)| *word == text);
-        found.map(|(severity, _)| *severity).ok_or_else(|| UnknownSeverity(text.to_owned()))
-    }
-}
+words!(
+    Severity,
+    "a severity: they are critical, warning and information",
+    Critical = "critical",
+    Warning = "warning",
+    Information = "information"
+);
 
 /// Something that is wrong now. `kind` and `subject` together say which; severity and message may change while it
 /// lasts.

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
 use crate::{
     GroupId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId,
     bytepath::escape,
@@ -119,34 +120,14 @@ pub enum CopyKind {
     Capsules,
 }
 
-impl CopyKind {
-    /// Every kind with its word.
-    pub const ALL: [(Self, &'static str); 4] =
-        [(Self::Pool, "pool"), (Self::Native, "native"), (Self::Share, "share"), (Self::Capsules, "capsules")];
-}
-
-impl std::fmt::Display for CopyKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, word)| *word))
-    }
-}
-
-/// A word that names no kind of copy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a kind of copy of the catalog: they are pool, native, share and capsules")]
-pub struct UnknownCopyKind(pub String);
-
-impl std::str::FromStr for CopyKind {
-    type Err = UnknownCopyKind;
-
-    fn from_str(text: &str) -> Result<Self, UnknownCopyKind> {
-        Self::ALL
-            .iter()
-            .find(|(_, word)| *word == text)
-            .map(|(k, _)| *k)
-            .ok_or_else(|| UnknownCopyKind(text.to_owned()))
-    }
-}
+words!(
+    CopyKind,
+    "a kind of copy of the catalog: they are pool, native, share and capsules",
+    Pool = "pool",
+    Native = "native",
+    Share = "share",
+    Capsules = "capsules"
+);
 
 /// A place where native backups of the catalog are put. (Copies in volumes need no row: every volume has them.)
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,6 +17,7 @@ pub mod replica;
 pub mod report;
 pub mod retention;
 pub mod schedule;
+pub mod words;
 
 pub use bytepath::BytePath;
 pub use id::{GroupId, JobId, LineageId, PointId, ReplicaId, ServerId, SourceId, VolumeId};

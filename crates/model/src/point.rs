@@ -1,10 +1,9 @@
 //! Recovery points as programs and people see them.
 
-use std::{fmt, str::FromStr};
-
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
 use crate::{PointId, ReplicaId, SourceId, VolumeId};
 
 /// How a point came to be.
@@ -29,37 +28,6 @@ pub enum PointState {
     Damaged,
     /// The catalog knows it and the volume lacks it.
     Missing,
-}
-
-macro_rules! words {
-    ($name:ident, $what:literal, $($variant:ident = $word:literal),+) => {
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $(Self::$variant => $word),+ })
-            }
-        }
-
-        impl FromStr for $name {
-            type Err = UnknownWord;
-
-            fn from_str(text: &str) -> Result<Self, UnknownWord> {
-                match text {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err(UnknownWord { what: $what, text: text.to_owned() }),
-                }
-            }
-        }
-    };
-}
-
-/// A word that is none of those known.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is not {what}")]
-pub struct UnknownWord {
-    /// What was expected, with its article.
-    pub what: &'static str,
-    /// What was found.
-    pub text: String,
 }
 
 words!(PointKind, "a kind of recovery point", ExpressFull = "express-full", Incremental = "incremental");

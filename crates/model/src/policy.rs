@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::words::words;
 use crate::{GroupId, SourceId, retention::Retention};
 
 /// Data sources that share a policy.
@@ -88,30 +89,7 @@ pub enum SourceKind {
     Dpmdb,
 }
 
-impl SourceKind {
-    /// Every kind with its word.
-    pub const ALL: [(Self, &'static str); 2] = [(Self::Files, "files"), (Self::Dpmdb, "dpmdb")];
-}
-
-impl std::fmt::Display for SourceKind {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(Self::ALL.iter().find(|(kind, _)| kind == self).map_or("", |(_, word)| *word))
-    }
-}
-
-/// A word that names no kind of data source.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is not a kind of data source")]
-pub struct UnknownSourceKind(pub String);
-
-impl std::str::FromStr for SourceKind {
-    type Err = UnknownSourceKind;
-
-    fn from_str(text: &str) -> Result<Self, UnknownSourceKind> {
-        let found = Self::ALL.iter().find(|(_, word)| *word == text);
-        found.map(|(kind, _)| *kind).ok_or_else(|| UnknownSourceKind(text.to_owned()))
-    }
-}
+words!(SourceKind, "a kind of data source", Files = "files", Dpmdb = "dpmdb");
 
 /// The name of the data source that is the server's own catalog, and of the group that it is put into.
 pub const DPMDB: &str = "DPMDB";

@@ -5,6 +5,8 @@
 //! and its file key, is kept in the server's keyring as a [`Reusable`], and a new kit is the same header before a payload
 //! under a fresh nonce. `docs/decisions/2026-11-22-recovery-kit.md` says why that is sound.
 
+use std::{io::Read, path::Path};
+
 mod age;
 mod armor;
 mod content;
@@ -23,6 +25,9 @@ pub const WORK: u8 = 18;
 /// Why a kit could not be made or opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KitError {
+    /// The file cannot be read.
+    #[error("cannot read the recovery kit {0}")]
+    Unreadable(String),
     /// The bytes are something else.
     #[error("this is no recovery kit: {0}")]
     NotAKit(String),
@@ -41,6 +46,7 @@ impl KitError {
     /// A stable word for programs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Unreadable(_) => "kit",
             Self::NotAKit(_) => "not-a-kit",
             Self::WrongPassphrase => "kit-passphrase",
             Self::Damaged(_) => "kit-damaged",
@@ -51,6 +57,9 @@ impl KitError {
     /// What to do next.
     pub fn remedy(&self) -> &'static str {
         match self {
+            Self::Unreadable(_) => {
+                "name the file, or bring the disk that it lies on; without it, go on without the kit: the server gets new keys"
+            }
             Self::NotAKit(_) => {
                 "name the file that `resurgam recovery-kit write` made, or the text of the printed page"
             }
@@ -77,6 +86,20 @@ pub struct Opened {
     pub payload: Zeroizing<Vec<u8>>,
     /// What makes the next kit under the same passphrase.
     pub reusable: Reusable,
+}
+
+/// No kit is longer.
+const KIT_MAX: u64 = 16 << 20;
+
+/// Reads a kit, or a page that carries one.
+///
+/// # Errors
+/// [`KitError::Unreadable`].
+pub fn read(file: &Path) -> Result<Vec<u8>, KitError> {
+    let mut bytes = Vec::new();
+    let read = std::fs::File::open(file).and_then(|opened| opened.take(KIT_MAX).read_to_end(&mut bytes));
+    read.map_err(|error| KitError::Unreadable(format!("{}: {error}", file.display())))?;
+    Ok(bytes)
 }
 
 /// Seals a payload to a passphrase: the kit, as text. `work` is [`WORK`] but in tests.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use resurgam_catalog::VolumeRecord;
-use resurgam_jobs::{JobError, Server, kit as setting};
+use resurgam_jobs::{JobError, Server, current_replica, is_clear, kit as setting};
 use resurgam_model::{charter::CopyKind, policy::SourceKind};
 use resurgam_store::backend::{Backend, directory::Directory};
 use serde::Serialize;
@@ -15,8 +15,6 @@ use crate::kit::{self, KitContent, KitCopy, KitShare, KitVolume, Reusable, page_
 const FILE: &str = "recovery-kit.age";
 const PAGE_HTML: &str = "recovery-kit.html";
 const PAGE_TEXT: &str = "recovery-kit.txt";
-/// No kit is longer.
-const KIT_MAX: u64 = 16 << 20;
 
 /// Answer of `recovery-kit write` and `test`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -51,6 +49,8 @@ pub fn write(server: &mut Server, passphrase: &[u8], directory: &Path) -> Result
     let catalog = server.catalog();
     catalog.remove_setting(setting::PROVED)?;
     catalog.set_setting(setting::PLACE, &directory.display().to_string())?;
+    // Always another: the capsules must be written anew, since what they carry is sealed to the new passphrase.
+    catalog.set_setting(setting::SEALED, &kit::fingerprint(sealed.as_bytes()))?;
     // From here on the capsules carry the keys, too.
     server.publish_capsules()?;
     Ok(report(server, &directory, &sealed, false))
@@ -65,7 +65,7 @@ pub fn test(server: &Server, file: Option<&Path>, passphrase: &[u8]) -> Result<K
         Some(file) => file.to_owned(),
         None => place(server)?.join(file_name(server, FILE)),
     };
-    let sealed = read(&file)?;
+    let sealed = kit::read(&file)?;
     let opened = kit::open(passphrase, &sealed)?;
     let found = kit::keyring_in(&opened.payload)?;
     if found.server != server.record().id || found.signing.public() != server.keyring().signing.public() {
@@ -116,7 +116,7 @@ pub fn refresh(server: &Server) -> Result<(), JobError> {
 /// Where no kit was made yet.
 pub fn page(server: &Server) -> Result<String, JobError> {
     let content = content(server)?;
-    let sealed = match place(server).and_then(|directory| read(&directory.join(file_name(server, FILE)))) {
+    let sealed = match place(server).and_then(|directory| Ok(kit::read(&directory.join(file_name(server, FILE)))?)) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
         Err(_) => seal(server, &content)?,
     };
@@ -139,7 +139,7 @@ fn content(server: &Server) -> Result<KitContent, JobError> {
         own.is_some_and(|own| replicas.iter().any(|replica| replica.source == own.id && replica.volume == volume.id))
     };
     for volume in &volumes {
-        let protection = if volume.document.contains("\"clear\"") { "clear" } else { "passphrase" }.to_owned();
+        let protection = if is_clear(volume) { "clear" } else { "passphrase" }.to_owned();
         content.volumes.push(KitVolume { id: volume.id, location: volume.location.clone(), protection });
         if holds_catalog(volume) {
             content.copies.push(KitCopy { kind: CopyKind::Pool, place: volume.location.clone(), share: None });
@@ -153,7 +153,7 @@ fn content(server: &Server) -> Result<KitContent, JobError> {
             .filter(|source| source.kind == SourceKind::Files)
             .find(|source| Path::new(&copy.place).starts_with(Path::new(std::ffi::OsStr::from_bytes(&source.root))));
         let share = holder.and_then(|source| {
-            let replica = replicas.iter().find(|replica| replica.source == source.id)?;
+            let replica = current_replica(&replicas, source.id)?;
             let volume = volumes.iter().find(|volume| volume.id == replica.volume)?;
             let source = resurgam_model::bytepath::escape(&source.root);
             Some(KitShare { source, volume: volume.location.clone() })
@@ -186,18 +186,6 @@ fn file_name(server: &Server, name: &str) -> String {
 
 fn place(server: &Server) -> Result<PathBuf, JobError> {
     server.catalog().setting(setting::PLACE)?.map(PathBuf::from).ok_or_else(never_made)
-}
-
-fn read(file: &Path) -> Result<Vec<u8>, JobError> {
-    use std::io::Read;
-    let failed = |error: std::io::Error| JobError::Request {
-        code: "kit",
-        message: format!("cannot read the recovery kit {}: {error}", file.display()),
-        remedy: "name the file, or bring the disk that it lies on".to_owned(),
-    };
-    let mut bytes = Vec::new();
-    std::fs::File::open(file).map_err(failed)?.take(KIT_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    Ok(bytes)
 }
 
 fn never_made() -> JobError {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use resurgam_model::{
-    charter::{CopyKind, UnknownCopyKind},
+    charter::CopyKind,
     retention::{InvalidSpan, parse_span_seconds},
+    words::UnknownWord,
 };
 
 /// `catalog`
@@ -120,7 +121,7 @@ pub(crate) enum Drilled {
     Kind(CopyKind),
 }
 
-fn drilled(text: &str) -> Result<Drilled, UnknownCopyKind> {
+fn drilled(text: &str) -> Result<Drilled, UnknownWord> {
     if text == "all" { Ok(Drilled::All) } else { text.parse().map(Drilled::Kind) }
 }
 

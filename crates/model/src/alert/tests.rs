@@ -186,7 +186,9 @@ fn the_rest_of_the_kinds() {
 
 #[test]
 fn severities_are_read_and_said() {
-    for (severity, word) in Severity::ALL {
+    let all =
+        [(Severity::Critical, "critical"), (Severity::Warning, "warning"), (Severity::Information, "information")];
+    for (severity, word) in all {
         assert_eq!((severity.to_string().as_str(), word.parse()), (word, Ok(severity)));
     }
     assert!("grave".parse::<Severity>().is_err());

@@ -3,7 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use resurgam_catalog::{Location, Rows};
-use resurgam_jobs::{Access, Cancel, Conflict, Environment, JobError, Meter, Recover, Server, VolumeReader, home};
+use resurgam_jobs::{
+    Access, Cancel, Conflict, Environment, JobError, Meter, Recover, Server, VolumeReader, current_replica, home,
+    is_clear,
+};
 use resurgam_model::{charter::CopyKind, point::Point, point::PointState, policy::SourceKind};
 use resurgam_store::keys::Unlock;
 
@@ -89,7 +92,7 @@ pub(super) fn rehearse(
 /// Volumes that open with a passphrase alone cannot be read without one. Where none was given, the keys of the living
 /// server are lent; the report says so.
 fn lend_keys(living: &Server, at: &Path) -> Result<bool, JobError> {
-    let sealed = living.catalog().volumes()?.iter().any(|volume| !volume.document.contains("\"clear\""));
+    let sealed = living.catalog().volumes()?.iter().any(|volume| !is_clear(volume));
     if !sealed || living.environment().passphrase.is_some() {
         return Ok(false);
     }
@@ -124,7 +127,8 @@ fn fetch(living: &Server, copy: &Copy, scratch: &Path, meter: &Meter, cancel: &C
         .into_iter()
         .find(|source| source.kind == SourceKind::Files && place.starts_with(root(source)))
         .ok_or_else(|| gone(copy, "no protected folder holds it any more"))?;
-    let replica = catalog.replicas()?.into_iter().find(|replica| replica.source == source.id);
+    let replicas = catalog.replicas()?;
+    let replica = current_replica(&replicas, source.id);
     let volume = replica.and_then(|replica| catalog.volume(replica.volume).transpose()).transpose()?;
     let volume = volume.ok_or_else(|| gone(copy, "its folder has no replica"))?;
     let environment = living.environment();

@@ -43,6 +43,8 @@ impl Aside {
                     });
                 }
                 Ok(()) => {
+                    // Before the first name is given to something else: it may be the last copy of a key.
+                    sync_folder(path)?;
                     self.done.push(second.display().to_string());
                     self.files.push((path.to_owned(), second));
                     break;
@@ -56,7 +58,19 @@ impl Aside {
     pub(super) fn undo(self) {
         for (first, second) in self.files {
             // What cannot be put back stays aside; the error that led here is the one to tell.
-            let _ = fs::rename(second, first);
+            if fs::rename(second, &first).is_ok() {
+                let _ = sync_folder(&first);
+            }
         }
     }
+}
+
+/// Makes the names beside a file durable.
+fn sync_folder(path: &Path) -> Result<(), JobError> {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    fs::File::open(folder).and_then(|folder| folder.sync_all()).map_err(|error| JobError::Request {
+        code: "set-aside",
+        message: format!("cannot make the names in {} durable: {error}", folder.display()),
+        remedy: "see the system's log for faults of the disk, then run the command again".to_owned(),
+    })
 }

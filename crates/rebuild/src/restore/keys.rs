@@ -8,7 +8,7 @@
 //! | the home has another keyring of this server | that stays |
 //! | none of these | new ones under the same server id; the volumes are enrolled again by the next sync |
 
-use std::{fs, io::Read, path::Path};
+use std::{fs, path::Path};
 
 use resurgam_jobs::{JobError, home};
 use resurgam_model::ServerId;
@@ -21,8 +21,6 @@ use serde::Serialize;
 use super::aside::Aside;
 use crate::kit;
 
-/// No kit is longer.
-const KIT_MAX: u64 = 16 << 20;
 const KEYRING: &str = "keyring.toml";
 /// What is told where the keys are new.
 pub(crate) const LOST: &str = "the server's keys are lost, and it has new ones; `dpmsync -Sync` enrols its volumes again. \
@@ -69,18 +67,12 @@ pub(super) struct Traces {
 
 /// The keyring in a kit file.
 pub(super) fn from_kit(file: &Path, passphrase: Option<&[u8]>) -> Result<Keyring, JobError> {
-    let failed = |message: String, remedy: &str| JobError::Request { code: "kit", message, remedy: remedy.to_owned() };
-    let passphrase = passphrase
-        .ok_or_else(|| failed("the recovery kit needs its passphrase".to_owned(), "give --passphrase-file FILE"))?;
-    let mut bytes = Vec::new();
-    let read = fs::File::open(file).and_then(|opened| opened.take(KIT_MAX).read_to_end(&mut bytes));
-    read.map_err(|error| {
-        failed(
-            format!("cannot read the recovery kit {}: {error}", file.display()),
-            "name the file, or leave -Kit out: the server gets new keys then",
-        )
+    let passphrase = passphrase.ok_or_else(|| JobError::Request {
+        code: "kit",
+        message: "the recovery kit needs its passphrase".to_owned(),
+        remedy: "give --passphrase-file FILE".to_owned(),
     })?;
-    Ok(kit::keyring_from(passphrase, &bytes)?)
+    Ok(kit::keyring_from(passphrase, &kit::read(file)?)?)
 }
 
 /// The keyring of the home. One that is damaged is none, and is set aside when another comes.
