@@ -246,3 +246,20 @@ fn what_was_removed_after_the_copy_was_made_is_kept_and_named() {
     };
     apart(lost).assert_same(&apart(Rows::of(&scene.program())), "but for the group that was removed");
 }
+
+#[test]
+fn a_kit_with_another_passphrase_reaches_the_capsules() {
+    let scene = Scene::new();
+    fs::write(scene.source.join("file"), b"something").unwrap();
+    scene.take_point();
+    let kit = scene.path("kit");
+    let passphrases = ["the first, forgotten", "the second, known"].map(|text| {
+        let file = scene.passphrase_file(text);
+        scene.program().run(args!["--passphrase-file", file, "recovery-kit", "write", "--to", kit]).done();
+        file
+    });
+    scene.lose_home();
+    let restored = scene.restore_db_with(&scene.pool, args!["-Use", "capsules", "--passphrase-file", passphrases[1]]);
+    assert_eq!(restored.done()["restored"]["keys"], "capsule", "{restored}");
+    scene.assert_syncs_clean();
+}

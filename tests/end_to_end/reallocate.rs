@@ -265,3 +265,25 @@ fn a_file_that_was_carried_with_the_same_size_and_time_and_other_content_is_foun
     assert_eq!(state(&scene), "valid");
     assert_same(&scene.source, &scene.recovered("latest"));
 }
+
+#[test]
+fn what_was_missing_and_is_back_is_not_given_up_with_what_is_missing() {
+    let (scene, _) = heavy_scene("missing_and_back", 205);
+    let point = scene.take_point();
+    let away = scene.path("away");
+    let names = ["replicas", "mirror/replicas"];
+    for (number, name) in names.iter().enumerate() {
+        fs::create_dir_all(&away).unwrap();
+        fs::rename(scene.pool.join(name), away.join(number.to_string())).unwrap();
+    }
+    scene.sync().json_with_code(1);
+    assert!(scene.points().iter().all(|point| point.state == "missing"));
+    for (number, name) in names.iter().enumerate() {
+        fs::rename(away.join(number.to_string()), scene.pool.join(name)).unwrap();
+    }
+    let expired = scene.program().run(args!["expire", "--missing"]);
+    assert_eq!(expired.done()["expired"], serde_json::json!([]), "{expired}");
+    assert!(expired.stderr().contains("dpmsync -Sync"), "{expired}");
+    scene.assert_syncs_clean();
+    assert_same(&scene.source, &scene.recovered(&point.id));
+}
