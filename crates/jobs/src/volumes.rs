@@ -11,11 +11,10 @@ use resurgam_catalog::VolumeRecord;
 use resurgam_model::{VolumeId, id::by_prefix, report::VolumeSummary};
 use resurgam_store::{
     StoreError, Volume,
-    backend::{Backend, directory::Directory, read_only::ReadOnly, read_whole},
+    backend::{Backend, directory::Directory, read_only::ReadOnly},
     enrol::enrol_again,
     error::Fault,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
-    pack::MIRROR,
     volume::{NewVolume, VOLUME_TOML, VolumeHeader, parse_header},
 };
 
@@ -24,9 +23,6 @@ use crate::{
     home,
     server::{Access, Server},
 };
-
-/// No VOLUME.toml is longer.
-const HEADER_MAX: u64 = 1 << 20;
 
 impl Server {
     fn unlock(&self) -> Unlock {
@@ -44,11 +40,7 @@ impl Server {
 
     /// What the volume at a place says of itself: read, and as its text.
     pub fn header_at(&self, location: &Path) -> Result<(VolumeHeader, String), JobError> {
-        let backend = self.backend_at(location);
-        let header = Volume::header(&*backend)?;
-        let text = read_whole(&*backend, VOLUME_TOML, HEADER_MAX)
-            .or_else(|_| read_whole(&*backend, &format!("{MIRROR}{VOLUME_TOML}"), HEADER_MAX))?;
-        Ok((header, String::from_utf8_lossy(&text).into_owned()))
+        Ok(Volume::header_document(&*self.backend_at(location))?)
     }
 
     /// Opens a volume of this server under whatever key it was signed with, to look at it. The second value says that it
@@ -196,21 +188,12 @@ impl Server {
             }
             Err(error) => return Err(error),
         };
-        let document = match read_whole(volume.backend(), VOLUME_TOML, HEADER_MAX) {
-            // Whoever was making the volume was killed between its two copies.
-            Err(error) if error.kind == Fault::NotFound => {
-                let second = read_whole(volume.backend(), &format!("{MIRROR}{VOLUME_TOML}"), HEADER_MAX)?;
-                volume.backend().replace(VOLUME_TOML, &second)?;
-                second
-            }
-            read => read?,
-        };
-        let record = VolumeRecord {
-            id: volume.id(),
-            location: location.to_owned(),
-            document: String::from_utf8_lossy(&document).into_owned(),
-            added: self.now(),
-        };
+        let (_, document) = Volume::header_document(volume.backend())?;
+        // Whoever was making the volume was killed between its two copies.
+        if volume.backend().length(VOLUME_TOML).is_err_and(|error| error.kind == Fault::NotFound) {
+            volume.backend().replace(VOLUME_TOML, document.as_bytes())?;
+        }
+        let record = VolumeRecord { id: volume.id(), location: location.to_owned(), document, added: self.now() };
         self.refuse_twin(&record)?;
         self.catalog.put_volume(&record)?;
         Ok(record)

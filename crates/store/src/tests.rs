@@ -200,3 +200,17 @@ fn a_writer_that_relies_on_a_condemned_pack_rescues_it() {
     assert_eq!((done.deleted, done.waiting), (0, 0));
     assert_eq!(restore(&volume, 2).unwrap(), all);
 }
+
+#[test]
+fn the_text_of_a_header_is_that_of_the_copy_that_is_sound() {
+    let backend: Arc<dyn Backend> = Arc::new(Memory::default());
+    drop(new_volume(Arc::clone(&backend)));
+    let (header, text) = Volume::header_document(&*backend).unwrap();
+    let mut damaged = text.clone().into_bytes();
+    let at = text.find("created").unwrap() + 12;
+    damaged[at] ^= 1;
+    backend.replace(crate::volume::VOLUME_TOML, &damaged).unwrap();
+    assert_eq!(Volume::header_document(&*backend).unwrap(), (header, text));
+    backend.replace(&format!("mirror/{}", crate::volume::VOLUME_TOML), &damaged).unwrap();
+    assert!(Volume::header_document(&*backend).is_err());
+}

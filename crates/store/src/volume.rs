@@ -153,6 +153,21 @@ impl Volume {
         }
     }
 
+    /// What [`Volume::header`] reads, with the very text that says so: of the copy that is sound, never of one that is not.
+    pub fn header_document(backend: &dyn Backend) -> Result<(VolumeHeader, String), StoreError> {
+        let header = Self::header(backend)?;
+        for name in [VOLUME_TOML.to_owned(), format!("{MIRROR}{VOLUME_TOML}")] {
+            let Ok(bytes) = backend::read_whole(backend, &name, DOCUMENT_MAX as u64) else { continue };
+            if parse_header(&name, &bytes).is_ok_and(|found| found == header)
+                && let Ok(text) = String::from_utf8(bytes)
+            {
+                return Ok((header, text));
+            }
+        }
+        // It was there a moment ago.
+        Err(StoreError::corrupt(format!("{}/{VOLUME_TOML}", backend.location()), "it has changed while it was read"))
+    }
+
     /// Opens a volume.
     ///
     /// # Errors

@@ -8,17 +8,12 @@ use resurgam_jobs::JobError;
 use resurgam_model::{ServerId, Timestamp, VolumeId};
 use resurgam_store::{
     Volume,
-    backend::{Backend, directory::Directory, read_only::ReadOnly, read_whole},
+    backend::{Backend, directory::Directory, read_only::ReadOnly},
     keys::Unlock,
-    pack::MIRROR,
-    volume::VOLUME_TOML,
 };
 
 use super::keys::Traces;
 use crate::locate::{Candidate, Copy, Found, capsules};
-
-/// No VOLUME.toml is longer.
-const HEADER_MAX: u64 = 1 << 20;
 
 /// What was seen.
 #[derive(Default)]
@@ -83,17 +78,17 @@ fn tell_place(
         let before =
             known.as_ref().map_or_else(String::new, |known| format!("; the copy has it at {}", known.location));
         notes.push(format!("the volume {volume} lies at {location} now{before}"));
-        let (document, added) = known.map_or_else(|| (text_of(&path), now), |known| (known.document, known.added));
+        let (document, added) = match known {
+            Some(known) => (known.document, known.added),
+            None => (text_of(&path)?, now),
+        };
         catalog.put_volume(&VolumeRecord { id: volume, location: location.clone(), document, added })?;
     }
     Ok(Some((volume, location)))
 }
 
-fn text_of(place: &Path) -> String {
-    let backend = Directory::local(place);
-    let text = read_whole(&backend, VOLUME_TOML, HEADER_MAX)
-        .or_else(|_| read_whole(&backend, &format!("{MIRROR}{VOLUME_TOML}"), HEADER_MAX));
-    String::from_utf8_lossy(&text.unwrap_or_default()).into_owned()
+fn text_of(place: &Path) -> Result<String, JobError> {
+    Ok(Volume::header_document(&Directory::local(place))?.1)
 }
 
 impl Seen {
