@@ -12,7 +12,7 @@ use resurgam_model::VolumeId;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{entry::BlobId, error::StoreError};
+use crate::{entry::BlobId, error::StoreError, pack::PackKind};
 
 /// Context strings of the derived keys.
 pub mod context {
@@ -111,6 +111,32 @@ impl Derived {
     /// Name of a blob of metadata.
     pub fn meta_id(&self, bytes: &[u8]) -> BlobId {
         BlobId(*blake3::keyed_hash(&self.meta_id, bytes).as_bytes())
+    }
+
+    /// Name of a blob in a pack of that kind.
+    pub(crate) fn name(&self, kind: PackKind, bytes: &[u8]) -> BlobId {
+        match kind {
+            PackKind::Data => self.data_id(bytes),
+            PackKind::Meta => self.meta_id(bytes),
+        }
+    }
+
+    /// Whether `bytes` are what `id` names, or filling, which no point names.
+    pub(crate) fn proves(&self, kind: PackKind, id: &BlobId, bytes: &[u8]) -> bool {
+        self.name(kind, bytes) == *id || self.is_filling(kind, id)
+    }
+
+    /// Name of a blob of filling, whatever its bytes: `seed`, and what proves that it was named by whoever has the keys.
+    pub(crate) fn filling(&self, kind: PackKind, seed: [u8; 16]) -> BlobId {
+        let mut id = [0; 32];
+        id[..16].copy_from_slice(&seed);
+        id[16..].copy_from_slice(&self.name(kind, &seed).0[..16]);
+        BlobId(id)
+    }
+
+    /// Whether a blob of that name is filling.
+    pub(crate) fn is_filling(&self, kind: PackKind, id: &BlobId) -> bool {
+        id.0.first_chunk().is_some_and(|seed| self.filling(kind, *seed) == *id)
     }
 
     /// The 256 words of the gear table: the output of keyed BLAKE3 of nothing, extended to 2,048 bytes, little-endian.

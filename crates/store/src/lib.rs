@@ -14,6 +14,8 @@ pub mod backend;
 pub mod capsule;
 mod codec;
 pub mod collect;
+pub mod copy;
+pub mod deleted;
 pub mod document;
 pub mod enrol;
 pub mod entry;
@@ -35,6 +37,7 @@ pub mod verify;
 pub mod volume;
 pub mod writer;
 
+pub use copy::copy_tree;
 pub use entry::{BlobId, Content, Entry, Extent, FileTime, Kind, ListRef, Owner, Seen, Xattr};
 pub use error::StoreError;
 pub use meter::{Cancel, Meter};

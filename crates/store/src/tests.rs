@@ -28,6 +28,7 @@ pub(crate) fn new_volume(backend: Arc<dyn Backend>) -> Arc<Volume> {
         signing: &signing(),
         keys,
         slots,
+        features: &[],
         created: Timestamp::UNIX_EPOCH,
     };
     Arc::new(Volume::create(backend, new).unwrap())
