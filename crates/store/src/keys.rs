@@ -171,6 +171,10 @@ impl SigningKey {
             .map_err(|_| StoreError::Internal("the signing key's seed was refused".to_owned()))
     }
 
+    pub(crate) fn of(pair: Ed25519KeyPair) -> Self {
+        Self(pair)
+    }
+
     /// The public half.
     pub fn public(&self) -> PublicKey {
         let mut bytes = [0; 32];
@@ -310,6 +314,16 @@ fn stretch(passphrase: &[u8], salt: &[u8], memory: u32, passes: u32, lanes: u32)
     let mut key = Zeroizing::new([0; 32]);
     argon.hash_password_into(passphrase, salt, key.as_mut()).ok()?;
     Some(key)
+}
+
+/// What a PIN is compared by.
+pub(crate) fn stretch_pin(digits: &[u8], salt: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    stretch(digits, salt, ARGON2_MEMORY_KIB, ARGON2_PASSES, 1)
+}
+
+/// Whether two secrets are the same, in a time that does not tell where they differ.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
 }
 
 fn slot_aad(volume: VolumeId) -> Aad<Vec<u8>> {

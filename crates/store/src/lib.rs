@@ -33,6 +33,7 @@ pub mod point;
 pub mod reader;
 pub mod survey;
 pub mod tree;
+pub mod vault;
 pub mod verify;
 pub mod volume;
 pub mod writer;
