@@ -3,18 +3,22 @@
 //! | form | for |
 //! |---|---|
 //! | [`directory::Directory`] on [`disk::LocalDisk`] | a directory of the local machine |
+//! | [`object::ObjectBackend`] | a container of Azure, a bucket of S3, and what speaks like them |
+//! | [`cached::Cached`] | any of them that is far away: keeps the index on this machine |
 //! | [`memory::Memory`] | tests and small temporary volumes |
 //! | [`read_only::ReadOnly`] | any of them, for reading alone |
 //! | [`faulty::Faulty`] (testkit) | any of them, failing where a test wants it |
 //! | [`directory::Directory`] on [`simulated::SimulatedDisk`] (testkit) | power cuts at every operation |
 
-use std::any::Any;
+use resurgam_model::Timestamp;
 
 use crate::error::BackendError;
 
+pub mod cached;
 pub mod directory;
 pub mod disk;
 pub mod memory;
+pub mod object;
 pub mod read_only;
 
 #[cfg(any(test, feature = "testkit"))]
@@ -36,8 +40,26 @@ pub struct Listed {
     pub length: u64,
 }
 
-/// Held while it lives; given up when it is dropped or its process dies.
-pub type Hold = Box<dyn Any + Send + Sync>;
+/// A lock or a registration. Held while it lives; given up when it is dropped or its process dies.
+pub type Hold = Box<dyn Held>;
+
+/// What a [`Hold`] can be asked.
+pub trait Held: Send + Sync {
+    /// Whether this is held still. What the kernel locks is held until it is dropped; a lease may have been lost: ask
+    /// before doing what only the holder may do.
+    fn check(&self) -> Result<()>;
+}
+
+/// What was moved over a network since the backend was opened.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Requests made, those tried again included.
+    pub requests: u64,
+    /// Bytes of objects sent.
+    pub bytes_up: u64,
+    /// Bytes of objects received.
+    pub bytes_down: u64,
+}
 
 /// Who is registered.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -89,6 +111,16 @@ pub trait Backend: Send + Sync {
 
     /// Gives the reserve up, so that deleting can write on a full disk.
     fn release_reserve(&self) -> Result<()>;
+
+    /// What was moved over a network so far; nothing where there is none.
+    fn traffic(&self) -> Traffic {
+        Traffic::default()
+    }
+
+    /// The time by the clock of the place itself. `None`: it has none of its own that may be asked.
+    fn now(&self) -> Result<Option<Timestamp>> {
+        Ok(None)
+    }
 }
 
 /// An object being written.

@@ -86,6 +86,14 @@ impl Fault {
     }
 
     fn explain(self, source: &io::Error) -> String {
+        // What the system says adds nothing to its class; what a distant store says may be all that helps.
+        match source.get_ref() {
+            Some(said) if self != Self::Io => format!("{} ({said})", self.class(source)),
+            _ => self.class(source),
+        }
+    }
+
+    fn class(self, source: &io::Error) -> String {
         match self {
             Self::NotFound => "it is not there".to_owned(),
             Self::Exists => "it is there already".to_owned(),

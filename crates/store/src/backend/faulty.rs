@@ -8,7 +8,9 @@ use std::{
     },
 };
 
-use super::{Backend, Hold, Listed, Result, Upload, Writers};
+use resurgam_model::Timestamp;
+
+use super::{Backend, Hold, Listed, Result, Traffic, Upload, Writers};
 use crate::error::{BackendError, Fault};
 
 /// Passes calls on to another backend, until the chosen one, which fails; those after it pass again.
@@ -139,5 +141,14 @@ impl Backend for Faulty {
 
     fn release_reserve(&self) -> Result<()> {
         self.inner.release_reserve()
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.inner.traffic()
+    }
+
+    fn now(&self) -> Result<Option<Timestamp>> {
+        self.plan.step("ask the time of", "")?;
+        self.inner.now()
     }
 }

@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
-use super::{Backend, Hold, Listed, Result, Upload, Writers};
+use super::{Backend, Held, Hold, Listed, Result, Upload, Writers};
 use crate::error::{BackendError, Fault};
 
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Memory {
     }
 
     fn hold(&self, key: String) -> Option<Hold> {
-        self.state().held.insert(key.clone()).then(|| Box::new(Held { memory: self.clone(), key }) as Hold)
+        self.state().held.insert(key.clone()).then(|| Box::new(Taken { memory: self.clone(), key }) as Hold)
     }
 }
 
@@ -38,12 +38,18 @@ fn failed(attempt: &'static str, name: &str, kind: io::ErrorKind) -> BackendErro
     BackendError { attempt, object: format!("memory:{name}"), kind: Fault::of(&source), source }
 }
 
-struct Held {
+struct Taken {
     memory: Memory,
     key: String,
 }
 
-impl Drop for Held {
+impl Held for Taken {
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
     fn drop(&mut self) {
         self.memory.state().held.remove(&self.key);
     }

@@ -4,11 +4,12 @@
 
 use std::{io, sync::Arc};
 
-use super::{Backend, Hold, Listed, Result, Upload, Writers};
+use super::{Backend, Hold, Listed, Result, Traffic, Upload, Writers};
 use crate::error::{BackendError, Fault};
 
 /// Passes reads on to another backend and refuses every other verb with [`Fault::ReadOnly`], as a disk does that is
-/// mounted read-only. Locks are refused, too: taking one makes a file, and it is a claim upon others.
+/// mounted read-only. Locks are refused, too: taking one makes a file, and it is a claim upon others. The
+/// time of the place is not asked: a store tells it by an object that is written.
 pub struct ReadOnly(pub Arc<dyn Backend>);
 
 impl ReadOnly {
@@ -70,5 +71,9 @@ impl Backend for ReadOnly {
 
     fn release_reserve(&self) -> Result<()> {
         self.refuse("release the reserve of", "")
+    }
+
+    fn traffic(&self) -> Traffic {
+        self.0.traffic()
     }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Hold,
+    Held, Hold,
     disk::{Disk, DiskFile, Found, Publish},
 };
 
@@ -173,9 +173,15 @@ impl DiskFile for SimulatedFile {
     }
 }
 
-struct Held(SimulatedDisk, String);
+struct Taken(SimulatedDisk, String);
 
-impl Drop for Held {
+impl Held for Taken {
+    fn check(&self) -> super::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Taken {
     fn drop(&mut self) {
         self.0.state().locks.remove(&self.1);
     }
@@ -266,7 +272,7 @@ impl Disk for SimulatedDisk {
             state.change(Change::Link(path.to_owned(), node));
         }
         let free = state.locks.insert(path.to_owned());
-        Ok(free.then(|| Box::new(Held(self.clone(), path.to_owned())) as Hold))
+        Ok(free.then(|| Box::new(Taken(self.clone(), path.to_owned())) as Hold))
     }
 
     fn reserve(&self, path: &str, length: u64) -> io::Result<()> {
