@@ -11,6 +11,7 @@ mod look;
 mod policy;
 mod recover;
 mod server;
+mod vault;
 
 pub(crate) use disaster::{Alerts, CatalogBackup, CatalogCommand, Dpmsync, Drill, Drilled, RecoveryKit, Serve};
 pub(crate) use look::{Diff, Find, Ls, Points};
@@ -19,6 +20,10 @@ pub(crate) use recover::{How, Reader, ReaderLs, ReaderPoints, ReaderRecover, Rec
 pub(crate) use server::{
     Backup, Completions, Expire, GroupCommand, GroupCreate, GroupSet, Jobs, Man, PoolAdd, PoolCommand, Protect, Prune,
     SourceAdd, SourceCommand, SourceLoad, SourceRemove, SourceSet, Verify,
+};
+pub(crate) use vault::{
+    ExternalCommand, ExternalRecover, Online, OnlinePolicy, Pin, VaultCommand, VaultCreate, VaultCredentials,
+    VaultPassphrase, VaultPin, VaultRegister,
 };
 
 const AFTER_HELP: &str = "\
@@ -115,6 +120,12 @@ pub(crate) enum Command {
     RecoveryKit(RecoveryKit),
     /// Run the schedules: backups, native backups, expiry, prune, verification, drills, alerts
     Serve(Serve),
+    /// Vaults: online recovery points, encrypted, off site
+    #[command(subcommand)]
+    Vault(Box<VaultCommand>),
+    /// Recover here what another server has protected in the same vault
+    #[command(subcommand)]
+    External(ExternalCommand),
     /// Read a volume with nothing else: no home, no catalog
     #[command(subcommand)]
     Reader(Reader),

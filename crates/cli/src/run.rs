@@ -5,6 +5,7 @@ mod backup;
 mod catalog;
 mod dpmsync;
 mod drill;
+mod external;
 mod group;
 mod kit;
 mod look;
@@ -17,6 +18,7 @@ mod serve;
 mod source;
 mod status;
 mod upkeep;
+mod vault;
 
 use std::path::{Path, PathBuf};
 
@@ -68,6 +70,8 @@ pub(crate) fn run(cli: Cli, output: &Output) -> Result<Ending, Failure> {
         Command::Drill(arguments) => drill::run(&context, arguments),
         Command::RecoveryKit(command) => kit::run(&context, command),
         Command::Serve(arguments) => serve::run(&context, &arguments),
+        Command::Vault(command) => vault::run(&context, *command),
+        Command::External(command) => external::run(&context, command),
         Command::Reader(command) => reader::run(&context, command),
         Command::Completions(arguments) => man::completions(&context, arguments),
         Command::Man(arguments) => man::man(&context, arguments),
@@ -141,9 +145,9 @@ impl<'a> Context<'a> {
 
 /// Whether a volume lies there whose keys are not open to everyone. What cannot be read needs none: opening it says why.
 fn needs_passphrase(directory: &Path) -> bool {
-    use resurgam_store::{Volume, backend::directory::Directory, keys::Slot};
-    let header = Volume::header(&Directory::local(directory));
-    header.is_ok_and(|header| !header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. })))
+    use resurgam_store::{Volume, keys::Slot};
+    let Ok(place) = environment::stores().backend(directory) else { return false };
+    Volume::header(&*place).is_ok_and(|header| !header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. })))
 }
 
 /// The policy that the retention options make; one that would keep nothing is refused.

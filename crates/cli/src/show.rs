@@ -6,3 +6,4 @@ pub(crate) mod point;
 pub(crate) mod report;
 pub(crate) mod server;
 pub(crate) mod table;
+pub(crate) mod vault;

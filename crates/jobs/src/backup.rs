@@ -239,8 +239,8 @@ impl Server {
     }
 
     /// Takes points into the catalog that the volume has and the catalog lacks: a job was killed between the two.
-    fn adopt_points(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<(), JobError> {
-        let known = self.catalog.point_entries(Some(source.id))?;
+    pub(crate) fn adopt_points(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<(), JobError> {
+        let known = self.catalog.every_entry(Some(source.id))?;
         let known: HashSet<PointId> = known.iter().map(|point| point.id).collect();
         for id in volume.points_of(place)?.into_iter().filter(|id| !known.contains(id)) {
             match volume.point_document(place, id) {
@@ -282,7 +282,7 @@ impl Server {
         };
         add(&self.home, "the home of this server");
         add(volume, "a volume of the storage pool");
-        for record in self.catalog.volumes()? {
+        for record in self.catalog.pool()? {
             add(Path::new(&record.location), "a volume of the storage pool");
         }
         Ok(never)

@@ -68,6 +68,7 @@ impl Server {
                     retention: Retention { last: Some(KEEP_LAST), ..Retention::default() },
                     every_seconds: Some(EVERY_SECONDS),
                     calendar: None,
+                    online: None,
                 };
                 self.catalog.put_group(&group)?;
                 group

@@ -10,7 +10,7 @@ use resurgam_model::{
     report::{ExpireReport, Paused},
     retention::{Candidate, Guards, Note, Retention},
 };
-use resurgam_store::Cancel;
+use resurgam_store::{Cancel, volume::DELETED_POINTS};
 
 use crate::{
     error::JobError,
@@ -27,11 +27,22 @@ const ROWS_AT_ONCE: usize = 100;
 
 impl Server {
     /// Gives up the points that no rule keeps; or exactly those of `points` (ids or prefixes), where there are some.
-    pub fn expire(&self, points: &[String], dry_run: bool, cancel: &Cancel) -> Result<ExpireReport, JobError> {
+    /// Giving up an online point that is named takes a PIN of the vault's owner.
+    pub fn expire(
+        &self,
+        points: &[String],
+        pin: Option<&str>,
+        dry_run: bool,
+        cancel: &Cancel,
+    ) -> Result<ExpireReport, JobError> {
         if dry_run {
             return Ok(self.plan_in_reach(points)?.0);
         }
         self.must_not_be_frozen("give up recovery points")?;
+        if !points.is_empty() {
+            let (_, entries) = self.plan(points)?;
+            self.must_have_leave(&entries, pin)?;
+        }
         let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
             let (report, entries) = self.plan_in_reach(points)?;
@@ -41,10 +52,21 @@ impl Server {
         })
     }
 
+    /// Sees that the owners of the vaults that hold some of these points give leave to delete them. Those that are missing
+    /// anyway need none.
+    pub(crate) fn must_have_leave(&self, entries: &[PointEntry], pin: Option<&str>) -> Result<(), JobError> {
+        for vault in self.catalog.vaults()? {
+            if entries.iter().any(|entry| entry.volume == vault.part && entry.state != PointState::Missing) {
+                self.must_have_pin("delete online recovery points", &vault, pin)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The points that their volume does not hold, as [`Self::expire`] takes them. One that is there again, because its disk
     /// or directory is back, is not among them: giving it up would delete it.
     pub fn missing_points(&self) -> Result<Vec<String>, JobError> {
-        let mut entries = self.catalog.point_entries(None)?;
+        let mut entries = self.catalog.every_entry(None)?;
         entries.retain(|entry| entry.state == PointState::Missing);
         for record in self.catalog.volumes()? {
             if entries.iter().all(|entry| entry.volume != record.id) {
@@ -79,12 +101,12 @@ impl Server {
         let mut expired = Vec::new();
         if !named.is_empty() {
             for wanted in named {
-                let point = self.find_point(wanted, None)?;
+                let point = self.find_any_point(wanted, None)?;
                 let entry = self.catalog.point(point.id)?.map(|record| record.entry);
                 expired.extend(entry);
                 report.expired.push(point);
             }
-            report.kept = (self.catalog.point_entries(None)?.len() - expired.len()) as u64;
+            report.kept = (self.catalog.every_entry(None)?.len() - expired.len()) as u64;
             return Ok((report, expired));
         }
         let groups: HashMap<_, _> = self.catalog.groups()?.into_iter().map(|group| (group.id, group)).collect();
@@ -93,7 +115,13 @@ impl Server {
             let retention =
                 source.retention.clone().or_else(|| group.map(|group| group.retention.clone())).unwrap_or_default();
             let every = group.and_then(|group| group.every_seconds);
-            self.plan_source(&source, &retention, every, &mut report, &mut expired)?;
+            let in_pool = self.catalog.point_entries(Some(source.id))?;
+            self.plan_source(&source, in_pool, &retention, every, &mut report, &mut expired)?;
+            // Without online protection, what is online stays.
+            let online = self.catalog.online_entries(Some(source.id))?;
+            if let Some(policy) = group.and_then(|group| group.online.as_ref()).filter(|_| !online.is_empty()) {
+                self.plan_source(&source, online, &policy.retention, policy.every_seconds, &mut report, &mut expired)?;
+            }
         }
         Ok((report, expired))
     }
@@ -101,12 +129,12 @@ impl Server {
     fn plan_source(
         &self,
         source: &Source,
+        entries: Vec<PointEntry>,
         retention: &Retention,
         every: Option<u64>,
         report: &mut ExpireReport,
         expired: &mut Vec<PointEntry>,
     ) -> Result<(), JobError> {
-        let entries = self.catalog.point_entries(Some(source.id))?;
         let good = |state| matches!(state, PointState::Complete | PointState::Partial);
         let candidates =
             entries.iter().map(|entry| Candidate { key: entry.id, time: entry.time, good: good(entry.state) });
@@ -188,7 +216,11 @@ impl Server {
                     server: resurgam_store::point::server_directory(&self.record.name),
                     replica: entry.replica,
                 };
-                volume.delete_point(&place, entry.id)?;
+                if volume.has(DELETED_POINTS) {
+                    volume.set_deleted(&place, entry.id, self.now(), &self.keyring.signing)?;
+                } else {
+                    volume.delete_point(&place, entry.id)?;
+                }
             }
         }
         self.forget_lost_places()

@@ -88,7 +88,7 @@ impl Server {
 
     fn volume_facts(&self) -> Result<Vec<VolumeFacts>, JobError> {
         let mut all = Vec::new();
-        for record in self.catalog.volumes()? {
+        for record in self.catalog.pool()? {
             let unreachable = self.open_volume(&record).err().map(|error| error.to_string());
             let space = rustix::fs::statvfs(record.location.as_str())
                 .ok()
@@ -139,7 +139,7 @@ impl Server {
         let points = self.catalog.point_entries(None)?;
         let verified = self.catalog.last_jobs("verify")?;
         let mut all = Vec::new();
-        for record in self.catalog.volumes()? {
+        for record in self.catalog.pool()? {
             let is_bad = |state| matches!(state, PointState::Damaged | PointState::Missing);
             let affected =
                 points.iter().filter(|point| point.volume == record.id && is_bad(point.state)).count() as u64;

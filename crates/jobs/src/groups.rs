@@ -38,8 +38,14 @@ impl Server {
                 "`resurgam group set` changes it",
             ));
         }
-        let group =
-            Group { id: GroupId::from_random(random()?), name: name.to_owned(), retention, every_seconds, calendar };
+        let group = Group {
+            id: GroupId::from_random(random()?),
+            name: name.to_owned(),
+            retention,
+            every_seconds,
+            calendar,
+            online: None,
+        };
         self.catalog.put_group(&group)?;
         self.publish_capsules()?;
         Ok(summary(&group, 0))
@@ -111,6 +117,7 @@ fn summary(group: &Group, sources: u64) -> GroupSummary {
         retention: group.retention.describe(),
         every_seconds: group.every_seconds,
         calendar: group.calendar.clone(),
+        online: group.online.clone(),
         sources,
     }
 }

@@ -136,7 +136,7 @@ impl Server {
 
     /// The volume that the replica lay in, if it can be reached; else the oldest that can.
     fn volume_for_reallocation(&self, old: resurgam_model::VolumeId) -> Result<resurgam_model::VolumeId, JobError> {
-        let mut volumes = self.catalog.volumes()?;
+        let mut volumes = self.catalog.pool()?;
         volumes.sort_by_key(|volume| (volume.id != old, volume.added));
         let reachable = volumes.iter().find(|volume| self.open_volume(volume).is_ok());
         reachable.map(|volume| volume.id).ok_or_else(|| {

@@ -24,6 +24,7 @@ pub(crate) fn shown(entry: &PointEntry, root: &[u8]) -> Point {
         bytes: entry.bytes,
         added_bytes: entry.added_bytes,
         state: entry.state,
+        online: false,
     }
 }
 
@@ -75,8 +76,37 @@ impl Server {
         Ok(entries.iter().map(|entry| shown(entry, &root(entry))).collect())
     }
 
-    /// The point that a person named.
+    /// Online points, newest last.
+    pub fn online_points(&self, source: Option<&str>) -> Result<Vec<Point>, JobError> {
+        let only = source.map(|wanted| self.find_source(wanted)).transpose()?;
+        let sources = self.catalog.sources()?;
+        let entries = self.catalog.online_entries(only.map(|source| source.id))?;
+        let shown = |entry: &PointEntry| {
+            let root = sources.iter().find(|source| source.id == entry.source).map(|source| source.root.as_slice());
+            Point { online: true, ..shown(entry, root.unwrap_or_default()) }
+        };
+        Ok(entries.iter().map(shown).collect())
+    }
+
+    /// The point in the pool that a person named; or the online one, where its id is given.
     pub(crate) fn find_point(&self, wanted: &str, source: Option<&str>) -> Result<Point, JobError> {
-        pick(self.points(source)?, wanted, source.is_some())
+        if wanted == "latest" {
+            pick(self.points(source)?, wanted, source.is_some())
+        } else {
+            self.find_any_point(wanted, source)
+        }
+    }
+
+    /// The newest online point of a source, or the point of that id wherever it lies.
+    pub(crate) fn find_online_point(&self, wanted: &str, source: Option<&str>) -> Result<Point, JobError> {
+        pick(self.online_points(source)?, wanted, source.is_some())
+    }
+
+    /// The point of that id, wherever it lies.
+    pub(crate) fn find_any_point(&self, wanted: &str, source: Option<&str>) -> Result<Point, JobError> {
+        let mut all = self.points(source)?;
+        all.extend(self.online_points(source)?);
+        all.sort_by_key(|point| (point.time, point.id));
+        pick(all, wanted, source.is_some())
     }
 }

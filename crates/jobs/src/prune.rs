@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use resurgam_catalog::VolumeRecord;
-use resurgam_model::{PointId, report::PruneReport};
+use resurgam_model::{PointId, place::VolumeRole, report::PruneReport};
 use resurgam_store::{
     Cancel, Volume,
     collect::{Collect, collect},
@@ -33,6 +33,9 @@ impl Server {
             let work = || {
                 let volume = self.open_volume(&record)?;
                 self.must_hold_its_points(&record, &volume)?;
+                if record.role == VolumeRole::Vault && !dry_run {
+                    self.purge_deleted(&record, &volume)?;
+                }
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
                 let message = format!(
@@ -64,7 +67,7 @@ impl Server {
     /// put back from the catalog; to the collector it would be what no point needs.
     fn must_hold_its_points(&self, record: &VolumeRecord, volume: &Volume) -> Result<(), JobError> {
         let known = || -> Result<HashSet<PointId>, JobError> {
-            let mut entries = self.catalog.point_entries(None)?;
+            let mut entries = self.catalog.every_entry(None)?;
             entries.retain(|entry| entry.volume == record.id);
             Ok(entries.iter().map(|entry| entry.id).collect())
         };

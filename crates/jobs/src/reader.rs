@@ -9,7 +9,7 @@ use resurgam_model::{
 };
 use resurgam_store::{
     Cancel, Meter, Volume,
-    backend::directory::Directory,
+    backend::{Backend, directory::Directory},
     keys::{Unlock, unhex},
     point::{PointText, ReplicaPlace},
 };
@@ -43,6 +43,7 @@ fn point_of(text: &PointText) -> Point {
         bytes: text.tree.bytes,
         added_bytes: text.added_bytes,
         state: text.state,
+        online: false,
     }
 }
 
@@ -54,7 +55,12 @@ impl VolumeReader {
 
     /// Opens the volume in a directory with whatever opens it.
     pub fn open_with(directory: &Path, unlock: &Unlock) -> Result<Self, JobError> {
-        Ok(Self { volume: Arc::new(Volume::open(Arc::new(Directory::local(directory)), unlock)?) })
+        Self::open_backend(Arc::new(Directory::local(directory)), unlock)
+    }
+
+    /// Opens the volume at any place.
+    pub fn open_backend(backend: Arc<dyn Backend>, unlock: &Unlock) -> Result<Self, JobError> {
+        Ok(Self { volume: Arc::new(Volume::open(backend, unlock)?) })
     }
 
     fn read_points(&self, source: Option<&str>) -> Result<(Vec<(ReplicaPlace, Point)>, Unreadable), JobError> {

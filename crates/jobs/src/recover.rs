@@ -31,6 +31,8 @@ pub struct Recover {
     pub conflict: Conflict,
     /// Whether owner and group are restored.
     pub owner: bool,
+    /// Whether `latest` is about online points.
+    pub online: bool,
 }
 
 /// Recovers an opened point. `root` is the path that the source had.
@@ -88,7 +90,11 @@ pub(crate) fn recover_point(
 impl Server {
     /// Recovers.
     pub fn recover(&self, what: &Recover, meter: &Meter, cancel: &Cancel) -> Result<RecoverReport, JobError> {
-        let point = self.find_point(&what.point, what.source.as_deref())?;
+        let point = if what.online {
+            self.find_online_point(&what.point, what.source.as_deref())?
+        } else {
+            self.find_point(&what.point, what.source.as_deref())?
+        };
         let source = self.catalog.source(point.source_id)?;
         let about = About {
             kind: "recover",

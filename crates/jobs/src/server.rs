@@ -11,7 +11,7 @@ use resurgam_model::{JobId, Timestamp, report::JobSummary};
 use resurgam_store::{keyring::Keyring, keys};
 use zeroize::Zeroizing;
 
-use crate::{error::JobError, home, job};
+use crate::{error::JobError, home, job, stores::Stores};
 
 /// What a job needs of the world besides its arguments.
 pub struct Environment {
@@ -25,6 +25,8 @@ pub struct Environment {
     pub host_name: String,
     /// What may be done to volumes.
     pub volumes: Access,
+    /// Reads a variable of the environment.
+    pub variable: fn(&str) -> Option<String>,
 }
 
 /// What may be done to volumes.
@@ -157,6 +159,12 @@ impl Server {
     pub fn set_kit(&mut self, text: &str) -> Result<(), JobError> {
         self.keyring.kit = Some(Zeroizing::new(text.to_owned()));
         home::write_keyring(&self.home, &self.keyring)
+    }
+
+    /// How the places are reached where its volumes and vaults lie.
+    pub fn stores(&self) -> Stores {
+        let known = self.keyring.access.clone();
+        Stores { variable: self.environment.variable, directory: self.home.clone(), known }
     }
 
     /// What it was opened with of the world.

@@ -216,6 +216,7 @@ impl Server {
             retention: Retention::default(),
             every_seconds: None,
             calendar: None,
+            online: None,
         };
         match self.catalog.put_group(&group) {
             Err(error) if matches!(error.fault, Fault::Conflict(_)) => {
@@ -230,9 +231,7 @@ impl Server {
         if let Some(pool) = pool {
             return self.add_volume_at(pool, self.environment.passphrase.is_some());
         }
-        let mut volumes = self.catalog.volumes()?;
-        volumes.sort_by_key(|volume| volume.added);
-        match volumes.into_iter().next() {
+        match self.catalog.pool()?.into_iter().next() {
             Some(volume) => Ok(volume),
             None => self.add_volume_at(&home::default_pool(&self.home), self.environment.passphrase.is_some()),
         }
@@ -340,9 +339,10 @@ impl Server {
     }
 
     /// Stops protecting a source; its points stay unless `delete_points`.
-    pub fn remove_source(&self, source: &str, delete_points: bool) -> Result<(), JobError> {
+    /// Deleting online points takes a PIN of the vault's owner.
+    pub fn remove_source(&self, source: &str, delete_points: bool, pin: Option<&str>) -> Result<(), JobError> {
         let source = self.find_source(source)?;
-        let points = self.catalog.point_entries(Some(source.id))?;
+        let points = self.catalog.every_entry(Some(source.id))?;
         let replica = self.replica_of(source.id)?;
         if !delete_points {
             // A source with points stays in the catalog as stopped: the points need its name.
@@ -354,12 +354,13 @@ impl Server {
         if !points.is_empty() {
             self.must_not_be_frozen("give up the points of a source")?;
         }
+        self.must_have_leave(&points, pin)?;
         if source.kind == SourceKind::Dpmdb {
             self.forget_dpmdb()?;
         }
         self.give_up(&points)?;
         // Every place that it ever had, also those that are missing.
-        for replica in self.catalog.replicas()?.into_iter().filter(|replica| replica.source == source.id) {
+        for replica in self.catalog.every_replica()?.into_iter().filter(|replica| replica.source == source.id) {
             self.catalog.remove_replica(replica.id)?;
         }
         self.catalog.remove_source(source.id)?;

@@ -92,7 +92,7 @@ impl Server {
             drills: self.catalog.drills()?,
         };
         let mut all = Vec::new();
-        for record in self.catalog.volumes()? {
+        for record in self.catalog.pool()? {
             let volume = self.open_volume(&record).map_err(|error| error.to_string());
             let place = |kind, found| now.status(kind, record.id.to_string(), record.location.clone(), found);
             let newest = points.iter().rev().find(|point| is_own(point.source) && point.volume == record.id);

@@ -27,6 +27,7 @@ fn environment() -> Environment {
         passphrase: None,
         host_name: "test.example".to_owned(),
         volumes: crate::Access::ReadWrite,
+        variable: |_| None,
     }
 }
 
@@ -92,6 +93,7 @@ fn recover(to: &Path) -> Recover {
         to: Some(to.to_owned()),
         conflict: Conflict::Overwrite,
         owner: true,
+        online: false,
     }
 }
 
@@ -178,9 +180,9 @@ fn expiry_follows_the_rules_and_never_takes_the_last_good_point() {
     let retention = Some(Some(Retention { last: Some(2), ..Retention::default() }));
     let change = crate::SourceChange { retention, selection: None };
     scene.server.change_source(&scene.path("data").display().to_string(), change).unwrap();
-    assert_eq!(scene.server.expire(&[], true, &Cancel::default()).unwrap().expired.len(), 2);
+    assert_eq!(scene.server.expire(&[], None, true, &Cancel::default()).unwrap().expired.len(), 2);
     assert_eq!(points(&scene).len(), 4);
-    assert_eq!(scene.server.expire(&[], false, &Cancel::default()).unwrap().expired.len(), 2);
+    assert_eq!(scene.server.expire(&[], None, false, &Cancel::default()).unwrap().expired.len(), 2);
     assert_eq!(points(&scene).len(), 2);
     scene.server.prune(false, &Cancel::default()).unwrap();
     assert_eq!(scene.recovered("back"), contents(&scene.path("data")));

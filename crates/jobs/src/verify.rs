@@ -36,7 +36,7 @@ impl Server {
     pub fn verify(&self, what: &Verify, meter: &Meter, cancel: &Cancel) -> Result<VerifyReport, JobError> {
         let mut report = VerifyReport::default();
         let mut first = None;
-        for record in self.catalog.volumes()? {
+        for record in self.catalog.pool()? {
             let about = About {
                 kind: "verify",
                 subject: format!("volume {} in {}", record.id, record.location),

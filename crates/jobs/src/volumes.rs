@@ -8,7 +8,7 @@ use std::{
 };
 
 use resurgam_catalog::VolumeRecord;
-use resurgam_model::{VolumeId, id::by_prefix, report::VolumeSummary};
+use resurgam_model::{VolumeId, id::by_prefix, place::VolumeRole, report::VolumeSummary};
 use resurgam_store::{
     StoreError, Volume,
     backend::{Backend, directory::Directory, read_only::ReadOnly},
@@ -25,28 +25,28 @@ use crate::{
 };
 
 impl Server {
-    fn unlock(&self) -> Unlock {
+    pub(crate) fn unlock(&self) -> Unlock {
         Unlock { wrapping: Some(self.keyring.wrapping.clone()), passphrase: self.environment.passphrase.clone() }
     }
 
     /// Where a volume lies, as this server may use it.
-    fn backend_at(&self, location: &Path) -> Arc<dyn Backend> {
-        let directory = Directory::local(location);
-        match self.environment.volumes {
-            Access::ReadWrite => Arc::new(directory),
-            Access::ReadOnly => Arc::new(ReadOnly(Arc::new(directory))),
-        }
+    pub(crate) fn backend_at(&self, location: &Path) -> Result<Arc<dyn Backend>, JobError> {
+        let backend = self.stores().backend(location)?;
+        Ok(match self.environment.volumes {
+            Access::ReadWrite => backend,
+            Access::ReadOnly => Arc::new(ReadOnly(backend)),
+        })
     }
 
     /// What the volume at a place says of itself: read, and as its text.
     pub fn header_at(&self, location: &Path) -> Result<(VolumeHeader, String), JobError> {
-        Ok(Volume::header_document(&*self.backend_at(location))?)
+        Ok(Volume::header_document(&*self.backend_at(location)?)?)
     }
 
     /// Opens a volume of this server under whatever key it was signed with, to look at it. The second value says that it
     /// would have to be enrolled again before it is written to.
     pub fn open_to_read(&self, location: &Path) -> Result<(Arc<Volume>, bool), JobError> {
-        let volume = Volume::open(self.backend_at(location), &self.unlock())?;
+        let volume = Volume::open(self.backend_at(location)?, &self.unlock())?;
         let lost = volume.about().server_key != self.keyring.signing.public();
         Ok((Arc::new(volume), lost))
     }
@@ -54,7 +54,7 @@ impl Server {
     /// Opens a volume of this server. Where the server's key was lost and is another now, the volume is enrolled again,
     /// which the second value tells.
     pub fn open_or_enrol(&self, location: &Path) -> Result<(Arc<Volume>, bool), JobError> {
-        let backend = self.backend_at(location);
+        let backend = self.backend_at(location)?;
         let header = Volume::header(&*backend)?;
         if self.environment.volumes == Access::ReadOnly {
             return self.open_to_read(location);
@@ -67,7 +67,7 @@ impl Server {
 
     /// Opens the volume at a place, which must be one of this server.
     fn open_at(&self, location: &Path) -> Result<Arc<Volume>, JobError> {
-        let backend = self.backend_at(location);
+        let backend = self.backend_at(location)?;
         let header = Volume::header(&*backend)?;
         if header.server != self.keyring.server {
             let what = format!("the volume belongs to another server, {} ({})", header.server_name, header.server);
@@ -117,7 +117,7 @@ impl Server {
     pub fn volumes(&self) -> Result<Vec<VolumeSummary>, JobError> {
         let replicas = self.catalog.replicas()?;
         let mut summaries = Vec::new();
-        for record in self.catalog.volumes()? {
+        for record in self.catalog.pool()? {
             let opened = self.open_volume(&record);
             summaries.push(VolumeSummary {
                 id: record.id,
@@ -193,7 +193,13 @@ impl Server {
         if volume.backend().length(VOLUME_TOML).is_err_and(|error| error.kind == Fault::NotFound) {
             volume.backend().replace(VOLUME_TOML, document.as_bytes())?;
         }
-        let record = VolumeRecord { id: volume.id(), location: location.to_owned(), document, added: self.now() };
+        let record = VolumeRecord {
+            id: volume.id(),
+            location: location.to_owned(),
+            document,
+            added: self.now(),
+            role: VolumeRole::Pool,
+        };
         self.refuse_twin(&record)?;
         self.catalog.put_volume(&record)?;
         Ok(record)

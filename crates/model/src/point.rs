@@ -65,4 +65,6 @@ pub struct Point {
     pub added_bytes: u64,
     /// Whether it can be recovered.
     pub state: PointState,
+    /// Whether it lies in a vault, not in the pool.
+    pub online: bool,
 }

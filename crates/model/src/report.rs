@@ -221,6 +221,70 @@ pub struct VolumeSummary {
     pub state: String,
 }
 
+/// One vault, as `vault list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct VaultSummary {
+    /// Its id.
+    pub id: crate::VaultId,
+    /// Its name.
+    pub name: String,
+    /// Where it lies.
+    pub url: String,
+    /// The volume that is this server's part.
+    pub part: VolumeId,
+    /// When the server registered.
+    pub registered: Timestamp,
+    /// Online points of this server.
+    pub points: u64,
+    /// When the newest of them was made.
+    pub newest: Option<Timestamp>,
+    /// `present`, or why it cannot be used.
+    pub state: String,
+}
+
+/// An online point that was given up and can come back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct DeletedSummary {
+    /// Its id.
+    pub id: PointId,
+    /// The root's path, as text.
+    pub source: String,
+    /// The data source.
+    pub source_id: SourceId,
+    /// When the server received it.
+    pub time: Timestamp,
+    /// When it was given up.
+    pub deleted: Timestamp,
+    /// Until when it can come back.
+    pub until: Timestamp,
+}
+
+/// Something that a vault relies on, and whether a store does it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StoreCheck {
+    /// What is relied on, in words.
+    pub promise: String,
+    /// Whether it holds.
+    pub holds: bool,
+    /// Whether a vault does without it.
+    pub optional: bool,
+    /// What was found.
+    pub what: Option<String>,
+}
+
+/// A server of a vault, as `external list` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ServerSummary {
+    /// Its id.
+    pub id: crate::ServerId,
+    /// Its name.
+    pub name: String,
+    /// The volume that is its part.
+    pub part: VolumeId,
+    /// When it registered.
+    pub registered: Timestamp,
+}
+
 /// One protection group, as `group list` shows it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupSummary {
@@ -234,6 +298,8 @@ pub struct GroupSummary {
     pub every_seconds: Option<u64>,
     /// Its calendar times, if it has some.
     pub calendar: Option<crate::policy::Calendar>,
+    /// Its online protection, where that is switched on.
+    pub online: Option<crate::policy::Online>,
     /// How many sources it has.
     pub sources: u64,
 }

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | a file | that one |
 //! | a directory with `VOLUME.toml`: a volume of the pool | its recovery points of `DPMDB`, and its capsules |
+//! | a vault: a directory with `VAULT.toml`, or an URL | what lies in the server's part, which is a volume: that of the kit's server, or the only one |
+//! | the URL of a volume or of a part | what lies in it |
 //! | any other directory | its files `*.bak`: native backups, or a recovery point that was brought back |
 //!
 //! Nothing is written. What was looked at and cannot be used stays in the list, with the reason.
@@ -12,17 +14,17 @@ mod choose;
 mod files;
 mod volume;
 
-use std::{fs, io, path::Path, sync::Arc};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use resurgam_catalog::Snapshot;
-use resurgam_jobs::{JobError, capsule::CapsuleText};
+use resurgam_jobs::{JobError, Stores, capsule::CapsuleText};
 use resurgam_model::{LineageId, PointId, ServerId, Timestamp, lineage::Lineage};
 use resurgam_store::{
-    Volume,
-    backend::{directory::Directory, read_only::ReadOnly},
-    capsule::CapsuleName,
-    keys::Unlock,
-    point::ReplicaPlace,
+    StoreError, Volume, backend::read_only::ReadOnly, capsule::CapsuleName, keys::Unlock, point::ReplicaPlace, vault,
     volume::VolumeHeader,
 };
 use serde::Serialize;
@@ -39,6 +41,8 @@ pub struct Found {
     pub candidates: Vec<Candidate>,
     /// The volume, where the place is one.
     pub volume: Option<FoundVolume>,
+    /// Where that is: the place that was named, or the server's part of the vault that lies there.
+    pub at: PathBuf,
 }
 
 /// A volume that copies lie in, opened so that nothing can be written to it.
@@ -184,7 +188,58 @@ impl Candidate {
 ///
 /// # Errors
 /// Where nothing is there, it cannot be read, or a volume does not open.
-pub fn locate(place: &Path, unlock: &Unlock) -> Result<Found, JobError> {
+pub fn locate(place: &Path, unlock: &Unlock, stores: &Stores, server: Option<ServerId>) -> Result<Found, JobError> {
+    let mut found = if let Some(part) = part_at(place, stores, server)? {
+        look_at_volume(&part, unlock, stores)?
+    } else if Stores::is_url(place) {
+        look_at_volume(place, unlock, stores)?
+    } else {
+        locate_here(place, unlock, stores)?
+    };
+    found.candidates.sort_by_cached_key(|candidate| std::cmp::Reverse(candidate.currency()));
+    Ok(found)
+}
+
+fn look_at_volume(place: &Path, unlock: &Unlock, stores: &Stores) -> Result<Found, JobError> {
+    let found = volume::look(Arc::new(ReadOnly(stores.backend(place)?)), unlock)?;
+    Ok(Found { at: place.to_owned(), ..found })
+}
+
+/// The part of a vault that is meant, where a vault lies there.
+fn part_at(place: &Path, stores: &Stores, server: Option<ServerId>) -> Result<Option<PathBuf>, JobError> {
+    if !Stores::is_url(place) && !place.join(vault::VAULT_TOML).exists() {
+        return Ok(None);
+    }
+    let backend = stores.backend(place)?;
+    match vault::read(&*backend) {
+        // A volume, perhaps; what else is wrong is told when that is opened.
+        Err(error) if error.is_not_found() || matches!(error, StoreError::Refused { .. }) => return Ok(None),
+        read => read?,
+    };
+    let servers = vault::servers(&*backend)?;
+    let meant = match (server.filter(|server| servers.contains(server)), &servers[..]) {
+        (Some(server), _) => server,
+        (None, [only]) => *only,
+        (None, []) => {
+            return Err(refused(
+                format!("no server has a part in the vault at {}", place.display()),
+                "name another place",
+            ));
+        }
+        (None, several) => {
+            let names: Vec<String> =
+                several.iter().map(|server| format!("{}/{}", place.display(), vault::part_of(*server))).collect();
+            return Err(refused(
+                format!("{} servers have parts in the vault at {}", several.len(), place.display()),
+                format!("give the server's recovery kit with -Kit, or name its part: {}", names.join(", ")),
+            ));
+        }
+    };
+    let place = place.display().to_string();
+    Ok(Some(PathBuf::from(format!("{}/{}", place.trim_end_matches('/'), vault::part_of(meant)))))
+}
+
+fn locate_here(place: &Path, unlock: &Unlock, stores: &Stores) -> Result<Found, JobError> {
     let unreadable = |error: io::Error| {
         refused(
             format!("cannot look for a copy of the catalog at {}: {error}", place.display()),
@@ -192,15 +247,15 @@ pub fn locate(place: &Path, unlock: &Unlock) -> Result<Found, JobError> {
         )
     };
     let kind = fs::metadata(place).map_err(unreadable)?;
-    let mut found = if !kind.is_dir() {
-        Found { what: "a file".to_owned(), candidates: vec![files::look(place)], volume: None }
-    } else if volume::is_here(place) {
-        volume::look(Arc::new(ReadOnly(Arc::new(Directory::local(place)))), unlock)?
+    if !kind.is_dir() {
+        let candidates = vec![files::look(place)];
+        return Ok(Found { what: "a file".to_owned(), candidates, volume: None, at: place.to_owned() });
+    }
+    if volume::is_here(place) {
+        look_at_volume(place, unlock, stores)
     } else {
-        files::look_in(place).map_err(unreadable)?
-    };
-    found.candidates.sort_by_cached_key(|candidate| std::cmp::Reverse(candidate.currency()));
-    Ok(found)
+        files::look_in(place).map_err(unreadable)
+    }
 }
 
 impl Found {

@@ -17,7 +17,7 @@ mod volumes;
 use std::path::Path;
 
 use resurgam_catalog::{Building, JobState, Location};
-use resurgam_jobs::{JobError, home, kit as setting};
+use resurgam_jobs::{JobError, Stores, home, kit as setting};
 use resurgam_model::{LineageId, ServerId, Timestamp, lineage::Lineage};
 use resurgam_store::{
     keyring::Keyring,
@@ -49,6 +49,8 @@ pub struct RestoreDb<'a> {
     pub passphrase: Option<Zeroizing<Vec<u8>>>,
     /// Reads the clock.
     pub now: fn() -> Timestamp,
+    /// Reads a variable of the environment: what opens an object store, where no keyring does.
+    pub variable: fn(&str) -> Option<String>,
 }
 
 /// Answer of `dpmsync -RestoreDb`.
@@ -100,7 +102,14 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
     let present = keys::in_home(what.home)?;
     let wrapping = kit.as_ref().or(present.as_ref()).map(|keyring| keyring.wrapping.clone());
     let unlock = Unlock { wrapping, passphrase: what.passphrase.clone() };
-    let mut found = locate(what.db_loc, &unlock)?;
+    let known = kit.as_ref().or(present.as_ref());
+    let scratch = tempfile::tempdir().map_err(|error| no_scratch(&error))?;
+    let stores = Stores {
+        variable: what.variable,
+        directory: scratch.path().to_owned(),
+        known: known.map(|keyring| keyring.access.clone()).unwrap_or_default(),
+    };
+    let mut found = locate(what.db_loc, &unlock, &stores, known.map(|keyring| keyring.server))?;
     // Where there is nothing to restore from, no home is begun.
     choose_place(&found, what.chosen)?;
     home::create(what.home)?;
@@ -114,7 +123,7 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
         must_be_of(keyring.as_ref(), record.id, code, whose)?;
     }
     let mut notes = Vec::new();
-    let seen = volumes::look(&building, &found, what.db_loc, &unlock, began, &mut notes)?;
+    let seen = volumes::look(&building, &found, &unlock, &stores, began, &mut notes)?;
     let lineage = begin_lineage(&building, taken, &found, seen.generation, began)?;
     let (keyring, from) = keys::decide(record.id, kit, present, &seen.traces, passphrase, &mut notes)?;
     settle_keys(&building, &keyring)?;
@@ -148,6 +157,14 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
         notes,
         milliseconds: u64::try_from(took).unwrap_or(0),
     })
+}
+
+fn no_scratch(error: &std::io::Error) -> JobError {
+    JobError::Request {
+        code: "scratch",
+        message: format!("there is no room for temporary files: {error}"),
+        remedy: "set TMPDIR to a directory that can be written".to_owned(),
+    }
 }
 
 fn no_server() -> JobError {

@@ -29,6 +29,7 @@ pub(crate) fn environment() -> Environment {
         passphrase: None,
         host_name: "test.example".to_owned(),
         volumes: Access::ReadWrite,
+        variable: |_| None,
     }
 }
 
@@ -100,7 +101,7 @@ impl Scene {
 
     pub(crate) fn request<'a>(&self, home: &'a Path, db_loc: &'a Path) -> RestoreDb<'a> {
         let to = target(home, None, None).unwrap();
-        RestoreDb { home, db_loc, chosen: None, to, kit: None, passphrase: None, now: tick }
+        RestoreDb { home, db_loc, chosen: None, to, kit: None, passphrase: None, now: tick, variable: |_| None }
     }
 
     /// Restores into the home.

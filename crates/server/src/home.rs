@@ -137,7 +137,7 @@ impl<'a> Home<'a> {
                 Ok(server.catalog_backup(&what, cancel)?.file)
             }
             Work::Expire => {
-                let report = server.expire(&[], false, cancel)?;
+                let report = server.expire(&[], None, false, cancel)?;
                 Ok(format!("{} points given up, {} kept", report.expired.len(), report.kept))
             }
             Work::Prune => {

@@ -21,7 +21,6 @@ pub mod memory;
 pub mod object;
 pub mod read_only;
 
-#[cfg(any(test, feature = "testkit"))]
 pub mod conformance;
 #[cfg(any(test, feature = "testkit"))]
 pub mod faulty;

@@ -48,6 +48,25 @@ pub fn enrol_again(
     Ok(Volume::with(backend, wanted, &keys))
 }
 
+/// Changes the passphrase of a volume, which `unlock` opens. Killed between the two copies of `VOLUME.toml`, it leaves two that
+/// are valid; the first counts.
+///
+/// # Errors
+/// [`StoreError::Refused`] where the volume does not open.
+pub fn change_passphrase(
+    backend: Arc<dyn Backend>,
+    unlock: &Unlock,
+    new: &[u8],
+    signing: &SigningKey,
+) -> Result<(), StoreError> {
+    let (mut header, keys) = Volume::open_keys(&*backend, unlock)?;
+    header.slots.retain(|slot| !matches!(slot, Slot::Passphrase { .. }));
+    header.slots.push(Slot::passphrase(&keys, header.volume, new)?);
+    let text = document::sign(&header_text(&header)?, signing);
+    backend.replace(&format!("{MIRROR}{VOLUME_TOML}"), text.as_bytes())?;
+    Ok(backend.replace(VOLUME_TOML, text.as_bytes())?)
+}
+
 /// What `VOLUME.toml` says once the volume is taken over; the same, where that has been done.
 fn taken_over(
     header: &VolumeHeader,

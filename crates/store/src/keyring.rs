@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
+    backend::object::StoreAccess,
     error::StoreError,
     keys::{Secret, SigningKey, hex, random, unhex},
 };
@@ -26,6 +27,17 @@ pub struct Keyring {
     pub wrapping: Secret,
     /// What a new recovery kit is made with; what it says is not the store's business.
     pub kit: Option<Zeroizing<String>>,
+    /// What opens the object stores where its volumes and vaults lie.
+    pub access: Vec<KeptAccess>,
+}
+
+/// What opens a place in an object store, and everything below it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptAccess {
+    /// The place's URL.
+    pub place: String,
+    /// What opens it.
+    pub access: StoreAccess,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -37,6 +49,8 @@ struct KeyringText {
     wrapping_key: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     kit: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    access: Vec<KeptAccess>,
 }
 
 impl Drop for KeyringText {
@@ -66,7 +80,13 @@ impl Keyring {
     pub fn with(server: ServerId, identity: Secret) -> Result<Self, StoreError> {
         let seed = Secret::random()?;
         let signing = SigningKey::from_seed(&seed)?;
-        Ok(Self { server, seed, signing, identity, wrapping: Secret::random()?, kit: None })
+        Ok(Self { server, seed, signing, identity, wrapping: Secret::random()?, kit: None, access: Vec::new() })
+    }
+
+    /// Keeps what opens a place, instead of what opened it before.
+    pub fn keep_access(&mut self, place: &str, access: StoreAccess) {
+        self.access.retain(|kept| kept.place != place);
+        self.access.push(KeptAccess { place: place.to_owned(), access });
     }
 
     /// The text that holds it, for a file that only its owner can read.
@@ -81,6 +101,7 @@ impl Keyring {
             identity_key: hex(self.identity.expose()),
             wrapping_key: hex(self.wrapping.expose()),
             kit: self.kit.as_deref().cloned(),
+            access: self.access.clone(),
         };
         let body = Zeroizing::new(crate::document::to_text(&text)?);
         Ok(Zeroizing::new(format!("{HEAD}{}", *body)))
@@ -103,6 +124,7 @@ impl Keyring {
             identity: secret(&text.identity_key)?,
             wrapping: secret(&text.wrapping_key)?,
             kit: text.kit.take().map(Zeroizing::new),
+            access: std::mem::take(&mut text.access),
         })
     }
 }

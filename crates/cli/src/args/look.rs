@@ -11,6 +11,9 @@ use super::OfSource;
 pub(crate) struct Points {
     #[command(flatten)]
     pub(crate) of: OfSource,
+    /// Those in vaults instead of those in the pool
+    #[arg(long)]
+    pub(crate) online: bool,
 }
 
 /// `ls`

@@ -113,6 +113,6 @@ impl Leave {
     }
 }
 
-fn span(text: &str) -> Result<u64, InvalidSpan> {
+pub(super) fn span(text: &str) -> Result<u64, InvalidSpan> {
     parse_span_seconds(text)
 }

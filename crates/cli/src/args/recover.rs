@@ -21,6 +21,9 @@ pub(crate) struct Recover {
     pub(crate) how: How,
     #[command(flatten)]
     pub(crate) of: OfSource,
+    /// `latest` is the newest online point
+    #[arg(long)]
+    pub(crate) online: bool,
 }
 
 /// Where to.

@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
 
-use super::{At, Every, Keep, Leave, OfSource};
+use super::{At, Every, Keep, Leave, OfSource, Online, Pin};
 
 /// `protect`
 #[derive(Debug, Args)]
@@ -21,6 +21,8 @@ pub(crate) struct Protect {
     pub(crate) keep: Keep,
     #[command(flatten)]
     pub(crate) leave: Leave,
+    #[command(flatten)]
+    pub(crate) online: Online,
 }
 
 /// Where new sources belong.
@@ -43,8 +45,11 @@ pub(crate) struct Backup {
     #[command(flatten)]
     pub(crate) of: OfSource,
     /// Read every file again, whatever its times say, and prove the replica against it
-    #[arg(long)]
+    #[arg(long, conflicts_with = "online")]
     pub(crate) consistency_check: bool,
+    /// Make online points too: of groups that are protected online
+    #[arg(long)]
+    pub(crate) online: bool,
 }
 
 /// `jobs`
@@ -79,6 +84,8 @@ pub(crate) struct Expire {
     /// Show what would be given up, and change nothing
     #[arg(short = 'n', long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) pin: Pin,
 }
 
 /// `prune`
@@ -172,6 +179,11 @@ pub(crate) struct GroupSet {
     pub(crate) keep_all: bool,
     #[command(flatten)]
     pub(crate) keep: Keep,
+    #[command(flatten)]
+    pub(crate) online: Online,
+    /// Switch online protection off; online points stay
+    #[arg(long, conflicts_with = "online")]
+    pub(crate) no_online: bool,
 }
 
 /// The rules that contradict a whole other policy.
@@ -226,6 +238,8 @@ pub(crate) struct SourceRemove {
     /// Give up its recovery points as well
     #[arg(long)]
     pub(crate) delete_points: bool,
+    #[command(flatten)]
+    pub(crate) pin: Pin,
 }
 
 /// `source set`

@@ -1,6 +1,6 @@
 //! `protect` and `backup`.
 
-use resurgam_jobs::{Protect, Scope};
+use resurgam_jobs::{OnlineChange, Protect, Scope};
 use resurgam_model::report::BackupReport;
 use serde::Serialize;
 
@@ -29,17 +29,62 @@ pub(super) fn protect(context: &Context<'_>, arguments: args::Protect) -> Result
     };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server_or_new(context.passphrase_given()?)?;
-    let report = watched(context.output, "protecting", |meter| server.protect(&what, meter, &cancel))?;
+    let mut report = watched(context.output, "protecting", |meter| server.protect(&what, meter, &cancel))?;
+    if arguments.online.online {
+        let change = online_change(&arguments.online.policy)?;
+        let sources: Vec<String> = report.points.iter().map(|point| point.source_id.to_string()).collect();
+        let groups = server.groups_of(&sources)?;
+        server.protect_online(&groups, &change)?;
+        let catalog = report.catalog.as_ref().map(|point| point.source_id.to_string());
+        for source in sources.into_iter().chain(catalog) {
+            online(context, &server, &Scope { group: None, source: Some(source) }, &cancel, &mut report)?;
+        }
+    }
     answer(context, &report)
+}
+
+/// What the options say about online protection.
+pub(super) fn online_change(policy: &args::OnlinePolicy) -> Result<OnlineChange, Failure> {
+    let keeps = |error| Failure::arguments(error, "give a rule of --online-keep… that keeps something");
+    Ok(OnlineChange {
+        vault: policy.vault.clone(),
+        retention: policy.retention().map_err(keeps)?,
+        every_seconds: policy.online_every,
+        calendar: policy.calendar(),
+    })
+}
+
+fn online(
+    context: &Context<'_>,
+    server: &resurgam_jobs::Server,
+    scope: &Scope,
+    cancel: &resurgam_jobs::Cancel,
+    report: &mut BackupReport,
+) -> Result<(), Failure> {
+    let made = watched(context.output, "copying to the vault", |meter| server.back_up_online(scope, meter, cancel))?;
+    report.points.extend(made.points);
+    report.failed.extend(made.failed);
+    Ok(())
 }
 
 pub(super) fn backup(context: &Context<'_>, arguments: args::Backup) -> Result<Ending, Failure> {
     let scope = Scope { group: arguments.group, source: arguments.of.source.as_deref().map(naming::path_or_id) };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;
-    let report = watched(context.output, "backing up", |meter| {
+    let taken = watched(context.output, "backing up", |meter| {
         server.backup(&scope, arguments.consistency_check, meter, &cancel)
-    })?;
+    });
+    let report = if arguments.online {
+        // A source that is away keeps nobody from copying what the pool has of it.
+        let mut report = taken.unwrap_or_else(|error| {
+            context.output.warn(&format!("no new point in the pool ({error}); the newest there is copied"));
+            BackupReport::default()
+        });
+        online(context, &server, &scope, &cancel, &mut report)?;
+        report
+    } else {
+        taken?
+    };
     answer(context, &report)
 }
 

@@ -67,12 +67,20 @@ fn set(context: &Context<'_>, arguments: &GroupSet) -> Result<Ending, Failure> {
     let retention = super::retention(&arguments.keep)?.or(arguments.keep_all.then(Retention::default));
     let every = arguments.every.every.map(Some).or(arguments.no_every.then_some(None));
     let calendar = arguments.at.calendar().map(Some).or(arguments.no_at.then_some(None));
-    if retention.is_none() && every.is_none() && calendar.is_none() {
+    let is_online = arguments.online.online || arguments.no_online;
+    if retention.is_none() && every.is_none() && calendar.is_none() && !is_online {
         return Err(Failure::arguments(
             "nothing to change was named",
             "`resurgam group set --help` lists what can be changed",
         ));
     }
-    let group = context.server()?.change_group(&arguments.group, retention, every, calendar)?;
+    let server = context.server()?;
+    if arguments.online.online {
+        let change = super::backup::online_change(&arguments.online.policy)?;
+        server.protect_online(std::slice::from_ref(&arguments.group), &change)?;
+    } else if arguments.no_online {
+        server.stop_online(&arguments.group)?;
+    }
+    let group = server.change_group(&arguments.group, retention, every, calendar)?;
     answer(context, vec![group], None)
 }

@@ -22,7 +22,9 @@ struct PointsDocument {
 
 pub(super) fn points(context: &Context<'_>, arguments: args::Points) -> Result<Ending, Failure> {
     let source = arguments.of.source.as_deref().map(naming::path_or_id);
-    let points = context.server()?.points(source.as_deref())?;
+    let server = context.server()?;
+    let points =
+        if arguments.online { server.online_points(source.as_deref())? } else { server.points(source.as_deref())? };
     let document = PointsDocument { points };
     let verbose = context.output.is_verbose();
     context.output.answer(&document, || point::table(&document.points, &context.zone, verbose))?;

@@ -4,12 +4,14 @@ use std::{ffi::OsStr, os::unix::ffi::OsStrExt, path::Path};
 
 use resurgam_jobs::{Recover, VolumeReader};
 use resurgam_model::{point::Point, report::Listed};
+use resurgam_store::keys::Unlock;
 use serde::Serialize;
 
 use super::{Context, recover};
 use crate::{
     Ending,
     args::{Reader, ReaderLs, ReaderPoints, ReaderRecover},
+    environment,
     failure::Failure,
     naming,
     progress::watched,
@@ -40,7 +42,8 @@ pub(super) fn run(context: &Context<'_>, command: Reader) -> Result<Ending, Fail
 }
 
 fn open(context: &Context<'_>, directory: &Path) -> Result<VolumeReader, Failure> {
-    Ok(VolumeReader::open(directory, context.passphrase_of_volume(directory)?)?)
+    let passphrase = context.passphrase_of_volume(directory)?;
+    Ok(VolumeReader::open_backend(environment::stores().backend(directory)?, &Unlock { wrapping: None, passphrase })?)
 }
 
 fn points(context: &Context<'_>, arguments: &ReaderPoints) -> Result<Ending, Failure> {
@@ -83,6 +86,7 @@ fn recover(context: &Context<'_>, arguments: ReaderRecover) -> Result<Ending, Fa
         to: Some(arguments.to),
         conflict: arguments.how.conflict(),
         owner: recover::restores_owners(context, &arguments.how),
+        online: false,
     };
     let reader = open(context, &arguments.volume)?;
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;

@@ -23,6 +23,7 @@ pub(super) fn recover(context: &Context<'_>, arguments: args::Recover) -> Result
         to: arguments.place.to,
         conflict: arguments.how.conflict(),
         owner: restores_owners(context, &arguments.how),
+        online: arguments.online,
     };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;

@@ -31,6 +31,7 @@ pub(super) fn restore(context: &Context<'_>, arguments: &args::Dpmsync) -> Resul
         kit: arguments.kit.as_deref(),
         passphrase,
         now: crate::environment::now,
+        variable: crate::environment::variable,
     })?;
     Ok(report)
 }

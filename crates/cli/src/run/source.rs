@@ -66,7 +66,7 @@ fn load(context: &Context<'_>, arguments: &SourceLoad) -> Result<Ending, Failure
 
 fn remove(context: &Context<'_>, arguments: &SourceRemove) -> Result<Ending, Failure> {
     let source = naming::path_or_id(&arguments.source);
-    context.server()?.remove_source(&source, arguments.delete_points)?;
+    context.server()?.remove_source(&source, arguments.delete_points, arguments.pin.pin.as_deref())?;
     let points = if arguments.delete_points { "its points are given up" } else { "its points stay" };
     context.output.answer(&Removed::of(&source), || format!("{source} is no longer protected; {points}.\n"))?;
     Ok(Ending::Whole)

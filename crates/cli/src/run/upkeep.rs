@@ -22,7 +22,7 @@ pub(super) fn expire(context: &Context<'_>, arguments: args::Expire) -> Result<E
     let report = if arguments.missing && named.is_empty() {
         ExpireReport::default()
     } else {
-        server.expire(&named, arguments.dry_run, &cancel)?
+        server.expire(&named, arguments.pin.pin.as_deref(), arguments.dry_run, &cancel)?
     };
     let verbose = context.output.is_verbose();
     context.output.answer(&report, || report::expired(&report, arguments.dry_run, &context.zone, verbose))?;

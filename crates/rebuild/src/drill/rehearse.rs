@@ -67,6 +67,7 @@ pub(super) fn rehearse(
         kit: None,
         passphrase: living.environment().passphrase.clone(),
         now: living.environment().now,
+        variable: living.environment().variable,
     })?;
     let rebuilt = Server::open(&at, scratch_environment(living))?;
     let reconciled = sync(&rebuilt, &Sync::default(), meter, cancel)?;
@@ -110,6 +111,7 @@ fn scratch_environment(living: &Server) -> Environment {
         passphrase: environment.passphrase.clone(),
         host_name: environment.host_name.clone(),
         volumes: Access::ReadOnly,
+        variable: environment.variable,
     }
 }
 
@@ -134,7 +136,7 @@ fn fetch(living: &Server, copy: &Copy, scratch: &Path, meter: &Meter, cancel: &C
     let environment = living.environment();
     let unlock =
         Unlock { wrapping: Some(living.keyring().wrapping.clone()), passphrase: environment.passphrase.clone() };
-    let reader = VolumeReader::open_with(Path::new(&volume.location), &unlock)?;
+    let reader = VolumeReader::open_backend(living.stores().backend(Path::new(&volume.location))?, &unlock)?;
     let to = scratch.join("share");
     let below = place.strip_prefix(root(&source)).unwrap_or(Path::new(""));
     let what = Recover {
@@ -144,6 +146,7 @@ fn fetch(living: &Server, copy: &Copy, scratch: &Path, meter: &Meter, cancel: &C
         to: Some(to.clone()),
         conflict: Conflict::Overwrite,
         owner: false,
+        online: false,
     };
     reader.recover(&what, meter, cancel)?;
     Ok(to.join(below))
@@ -238,6 +241,7 @@ fn sample(
             to: Some(to),
             conflict: Conflict::Overwrite,
             owner: false,
+            online: false,
         };
         match rebuilt.recover(&what, meter, cancel) {
             Ok(report) => {

@@ -65,5 +65,6 @@ pub(super) fn look_in(directory: &Path) -> io::Result<Found> {
         what: format!("a directory with {} file(s) *.{SUFFIX}", paths.len()),
         candidates: paths.iter().map(|path| look(path)).collect(),
         volume: None,
+        at: std::path::PathBuf::new(),
     })
 }

@@ -5,8 +5,12 @@ use resurgam_store::keys::Unlock;
 use super::*;
 use crate::scene::Scene;
 
+fn stores() -> Stores {
+    Stores { variable: |_| None, directory: std::env::temp_dir(), known: Vec::new() }
+}
+
 fn look(place: &Path) -> Found {
-    locate(place, &Unlock::default()).unwrap()
+    locate(place, &Unlock::default(), &stores(), None).unwrap()
 }
 
 fn chosen(found: &Found, told: Option<&str>) -> String {
@@ -88,7 +92,7 @@ fn of_native_backups_the_newest_is_that_of_the_highest_sequence_and_not_of_the_l
 #[test]
 fn a_wrong_place_says_what_is_wrong_with_it() {
     let scene = Scene::new();
-    assert!(locate(&scene.path("nothing"), &Unlock::default()).is_err());
+    assert!(locate(&scene.path("nothing"), &Unlock::default(), &stores(), None).is_err());
     fs::create_dir(scene.path("empty")).unwrap();
     assert!(refusal(&look(&scene.path("empty")), None).contains("holds no copy"));
     assert!(refusal(&look(&scene.path("data/file")), None).contains("no copy of a catalog"));

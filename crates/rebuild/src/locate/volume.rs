@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -31,7 +31,7 @@ pub(super) fn look(backend: Arc<dyn Backend>, unlock: &Unlock) -> Result<Found, 
     candidates.extend(points(&volume)?);
     let header = volume.about().clone();
     let what = format!("the volume {} of the server {}", header.volume, header.server_name);
-    Ok(Found { what, candidates, volume: Some(FoundVolume { header, volume }) })
+    Ok(Found { what, candidates, volume: Some(FoundVolume { header, volume }), at: PathBuf::new() })
 }
 
 /// The capsules of a volume, in no order.

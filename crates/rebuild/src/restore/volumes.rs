@@ -4,11 +4,11 @@
 use std::{path::Path, sync::Arc};
 
 use resurgam_catalog::{Building, VolumeRecord};
-use resurgam_jobs::JobError;
-use resurgam_model::{ServerId, Timestamp, VolumeId};
+use resurgam_jobs::{JobError, Stores};
+use resurgam_model::{ServerId, Timestamp, VolumeId, place::VolumeRole};
 use resurgam_store::{
     Volume,
-    backend::{Backend, directory::Directory, read_only::ReadOnly},
+    backend::{Backend, read_only::ReadOnly},
     keys::Unlock,
 };
 
@@ -36,15 +36,15 @@ struct Sighted {
 pub(super) fn look(
     building: &Building,
     found: &Found,
-    db_loc: &Path,
     unlock: &Unlock,
+    stores: &Stores,
     now: Timestamp,
     notes: &mut Vec<String>,
 ) -> Result<Seen, JobError> {
     let mut seen = Seen::default();
     let mut places: Vec<(VolumeId, String)> = Vec::new();
     if let Some(volume) = &found.volume {
-        places.extend(tell_place(building, volume.header.volume, db_loc, now, notes)?);
+        places.extend(tell_place(building, volume.header.volume, &found.at, stores, now, notes)?);
     }
     for record in building.catalog().volumes()? {
         if places.iter().all(|(known, _)| *known != record.id) {
@@ -54,7 +54,7 @@ pub(super) fn look(
     let server = building.catalog().server()?.map(|record| record.id);
     for (volume, place) in places {
         // What is out of reach is told by the sync.
-        let _ = seen.look_at(volume, server, &place, unlock);
+        let _ = seen.look_at(volume, server, &place, unlock, stores);
     }
     seen.capsules.sort_by_key(|sighted| std::cmp::Reverse(sighted.age));
     seen.generation = seen.capsules.iter().map(|sighted| sighted.age.0).max().unwrap_or(0);
@@ -67,6 +67,7 @@ fn tell_place(
     building: &Building,
     volume: VolumeId,
     db_loc: &Path,
+    stores: &Stores,
     now: Timestamp,
     notes: &mut Vec<String>,
 ) -> Result<Option<(VolumeId, String)>, JobError> {
@@ -78,17 +79,13 @@ fn tell_place(
         let before =
             known.as_ref().map_or_else(String::new, |known| format!("; the copy has it at {}", known.location));
         notes.push(format!("the volume {volume} lies at {location} now{before}"));
-        let (document, added) = match known {
-            Some(known) => (known.document, known.added),
-            None => (text_of(&path)?, now),
+        let (document, added, role) = match known {
+            Some(known) => (known.document, known.added, known.role),
+            None => (Volume::header_document(&*stores.backend(&path)?)?.1, now, VolumeRole::Pool),
         };
-        catalog.put_volume(&VolumeRecord { id: volume, location: location.clone(), document, added })?;
+        catalog.put_volume(&VolumeRecord { id: volume, location: location.clone(), document, added, role })?;
     }
     Ok(Some((volume, location)))
-}
-
-fn text_of(place: &Path) -> Result<String, JobError> {
-    Ok(Volume::header_document(&Directory::local(place))?.1)
 }
 
 impl Seen {
@@ -98,8 +95,9 @@ impl Seen {
         server: Option<ServerId>,
         place: &str,
         unlock: &Unlock,
+        stores: &Stores,
     ) -> Result<(), JobError> {
-        let backend: Arc<dyn Backend> = Arc::new(ReadOnly(Arc::new(Directory::local(Path::new(place)))));
+        let backend: Arc<dyn Backend> = Arc::new(ReadOnly(stores.backend(Path::new(place))?));
         let (header, keys) = Volume::open_keys(&*backend, unlock)?;
         if header.volume != id || Some(header.server) != server {
             return Ok(());

@@ -2,7 +2,11 @@
 
 use resurgam_catalog::{PointRecord, ReplicaRecord, VolumeRecord};
 use resurgam_jobs::{JobError, Server, point_record};
-use resurgam_model::reconcile::{Adoption, Plan};
+use resurgam_model::{
+    place::VolumeRole,
+    reconcile::{Adoption, Plan},
+};
+use resurgam_store::volume::{DELETED_POINTS, VOLUME_TOML, parse_header};
 
 use super::observe::Observation;
 
@@ -14,10 +18,12 @@ pub(super) fn apply(server: &Server, plan: &Plan, found: &mut Observation) -> Re
             Adoption::Volume { volume, location } => {
                 let known = catalog.volume(*volume)?;
                 let document = found.headers.get(&(*volume, location.clone())).cloned();
+                let document = document.or(known.as_ref().map(|known| known.document.clone())).unwrap_or_default();
                 catalog.put_volume(&VolumeRecord {
                     id: *volume,
                     location: location.clone(),
-                    document: document.or(known.as_ref().map(|known| known.document.clone())).unwrap_or_default(),
+                    role: known.as_ref().map_or_else(|| role_of(&document), |known| known.role),
+                    document,
                     added: known.map_or_else(|| (server.environment().now)(), |known| known.added),
                 })?;
             }
@@ -50,6 +56,13 @@ pub(super) fn apply(server: &Server, plan: &Plan, found: &mut Observation) -> Re
         catalog.set_replica_state(*replica, *state, cause.as_deref())?;
     }
     refresh_documents(server, found)
+}
+
+/// Only parts of vaults keep deleted points.
+fn role_of(document: &str) -> VolumeRole {
+    let header = parse_header(VOLUME_TOML, document.as_bytes());
+    let is_part = header.is_ok_and(|header| header.features.iter().any(|feature| feature == DELETED_POINTS));
+    if is_part { VolumeRole::Vault } else { VolumeRole::Pool }
 }
 
 /// What the volumes say of themselves may have changed since the catalog noted it.

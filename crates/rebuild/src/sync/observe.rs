@@ -53,11 +53,11 @@ pub(super) fn known(server: &Server) -> Result<Known, JobError> {
     known.volumes.extend(catalog.volumes()?.into_iter().map(|volume| (volume.id, volume.location)));
     known.groups.extend(catalog.groups()?.into_iter().map(|group| (group.id, group.name)));
     known.sources.extend(catalog.sources()?.into_iter().map(|source| source.id));
-    for replica in catalog.replicas()? {
+    for replica in catalog.every_replica()? {
         let row = KnownReplica { source: replica.source, volume: replica.volume, state: replica.state };
         known.replicas.insert(replica.id, row);
     }
-    for point in catalog.point_entries(None)? {
+    for point in catalog.every_entry(None)? {
         known.points.insert(point.id, KnownPoint { replica: point.replica, state: point.state });
     }
     Ok(known)
@@ -65,7 +65,7 @@ pub(super) fn known(server: &Server) -> Result<Known, JobError> {
 
 /// A replica that was filled by hand stays inconsistent until its source has been seen: its own hashes say nothing of it.
 pub(super) fn leave_loaded_alone(server: &Server, plan: &mut Plan) -> Result<(), JobError> {
-    let replicas = server.catalog().replicas()?;
+    let replicas = server.catalog().every_replica()?;
     let loaded: HashSet<_> =
         replicas.iter().filter(|replica| replica.cause.as_deref() == Some(LOADED)).map(|replica| replica.id).collect();
     plan.replicas.retain(|(replica, state, _)| !loaded.contains(replica) || *state == ReplicaState::Missing);

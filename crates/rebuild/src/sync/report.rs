@@ -113,11 +113,11 @@ impl Names {
             sources.entry(text.source.to_string()).or_insert_with(|| text.root.clone());
             replicas.insert(text.replica.to_string(), text.root.clone());
         }
-        for replica in catalog.replicas()? {
+        for replica in catalog.every_replica()? {
             let name = sources.get(&replica.source.to_string()).cloned().unwrap_or_default();
             replicas.insert(replica.id.to_string(), name);
         }
-        for point in catalog.point_entries(None)? {
+        for point in catalog.every_entry(None)? {
             let source = sources.get(&point.source.to_string()).cloned().unwrap_or_default();
             let time = point.time.strftime("%Y-%m-%d %H:%M:%S UTC");
             points.insert(point.id.to_string(), format!("{source} of {time}"));

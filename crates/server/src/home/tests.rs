@@ -38,6 +38,7 @@ fn environment() -> Environment {
         passphrase: None,
         host_name: "test.example".to_owned(),
         volumes: Access::ReadWrite,
+        variable: |_| None,
     }
 }
 
@@ -188,7 +189,7 @@ fn what_fails_is_told_holds_up_nothing_else_and_is_made_good() {
 fn what_was_stopped_or_may_not_be_deleted_is_left_alone() {
     let scene = Scene::new();
     let server = scene.server();
-    server.remove_source(&scene.path("data").to_string_lossy(), false).unwrap();
+    server.remove_source(&scene.path("data").to_string_lossy(), false, None).unwrap();
     let mut lineage = server.catalog().lineage().unwrap().unwrap();
     lineage.frozen = Some("restored, and not yet reconciled".to_owned());
     server.catalog().set_lineage(&lineage).unwrap();

@@ -5,10 +5,12 @@ use crate::error::Fault;
 
 /// Runs the suite on an empty backend. The message says which promise was broken.
 pub fn run(backend: &dyn Backend) -> Result<(), String> {
-    for (name, check) in CHECKS {
-        check(backend).map_err(|what| format!("{name}: {what}"))?;
-    }
-    Ok(())
+    each(backend).try_for_each(|(name, kept)| kept.map_err(|what| format!("{name}: {what}")))
+}
+
+/// Runs the suite on an empty backend, promise by promise: what is promised, and how it was broken.
+pub fn each(backend: &dyn Backend) -> impl Iterator<Item = (&'static str, Result<(), String>)> {
+    CHECKS.iter().map(move |(name, check)| (*name, check(backend)))
 }
 
 type Check = fn(&dyn Backend) -> Result<(), String>;

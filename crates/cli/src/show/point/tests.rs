@@ -20,6 +20,7 @@ fn point(first: u8, last: u8) -> Point {
         bytes: 12 << 20,
         added_bytes: 1536,
         state: PointState::Partial,
+        online: false,
     }
 }
 

@@ -28,6 +28,7 @@ fn groups_() -> Vec<GroupSummary> {
         retention: "everything".to_owned(),
         every_seconds,
         calendar: None,
+        online: None,
         sources: 1,
     };
     vec![group("hourly", Some(3_600)), group("free", None)]

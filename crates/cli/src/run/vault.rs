@@ -1,0 +1,289 @@
+//! `vault …`.
+
+use std::{
+    fs,
+    io::Write,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use resurgam_jobs::{
+    Stores, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, make_pin,
+};
+use resurgam_model::report::{DeletedSummary, StoreCheck, VaultSummary};
+use resurgam_store::vault::{Rules, owner::OwnerKey};
+use serde::Serialize;
+use zeroize::Zeroizing;
+
+use super::Context;
+use crate::{
+    Ending,
+    args::{VaultCommand, VaultCreate, VaultCredentials, VaultPassphrase, VaultPin, VaultRegister},
+    environment,
+    failure::Failure,
+    passphrase::{self, Passphrase},
+    show::vault as show,
+};
+
+/// The document of `vault list` and of `vault register`.
+#[derive(Serialize)]
+struct VaultsDocument {
+    vaults: Vec<VaultSummary>,
+}
+
+/// The document of `vault create`.
+#[derive(Serialize)]
+struct CreatedDocument<'a> {
+    vault: String,
+    name: &'a str,
+    url: &'a str,
+    owner_key: String,
+}
+
+/// The document of `vault credentials`.
+#[derive(Serialize)]
+struct CredentialsDocument {
+    file: String,
+    expires: Timestamp,
+    /// Whether the store's own grant is in it.
+    grant: bool,
+}
+
+/// The document of `vault pin`.
+#[derive(Serialize)]
+struct PinDocument<'a> {
+    pin: &'a str,
+    seconds: i64,
+}
+
+/// The document of `vault undelete`.
+#[derive(Serialize)]
+struct DeletedDocument {
+    deleted: Vec<DeletedSummary>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    undeleted: Option<DeletedSummary>,
+}
+
+/// The document of `vault check`.
+#[derive(Serialize)]
+struct ChecksDocument {
+    checks: Vec<StoreCheck>,
+}
+
+pub(super) fn run(context: &Context<'_>, command: VaultCommand) -> Result<Ending, Failure> {
+    match command {
+        VaultCommand::Create(arguments) => create(context, &arguments),
+        VaultCommand::Credentials(arguments) => credentials(context, &arguments),
+        VaultCommand::Register(arguments) => register(context, &arguments),
+        VaultCommand::List => answer(context, context.server()?.vaults()?),
+        VaultCommand::Check { url } => check(context, &url),
+        VaultCommand::Undelete { point, of } => undelete(context, point.as_deref(), of.vault.as_deref()),
+        VaultCommand::Pin(arguments) => pin(context, &arguments),
+        VaultCommand::Passphrase(arguments) => change_passphrase(context, &arguments),
+    }
+}
+
+fn answer(context: &Context<'_>, vaults: Vec<VaultSummary>) -> Result<Ending, Failure> {
+    let document = VaultsDocument { vaults };
+    context.output.answer(&document, || show::vaults(&document.vaults, &context.zone, context.output.is_verbose()))?;
+    Ok(Ending::Whole)
+}
+
+/// How a vault's place is reached by its owner, who needs no server: what the server keeps, where there is one, and the
+/// environment.
+pub(super) fn stores(context: &Context<'_>) -> Result<Stores, Failure> {
+    let home = context.home()?;
+    let known = resurgam_jobs::home::read_keyring(&home).ok().flatten().map(|keyring| keyring.access.clone());
+    Ok(Stores { variable: environment::variable, directory: environment::cache(), known: known.unwrap_or_default() })
+}
+
+fn create(context: &Context<'_>, arguments: &VaultCreate) -> Result<Ending, Failure> {
+    let stores = stores(context)?;
+    let url = stores.settled(&arguments.url)?;
+    let owner = match fs::exists(&arguments.owner_key) {
+        Ok(false) => {
+            let (owner, text) = OwnerKey::generate().map_err(resurgam_jobs::JobError::from)?;
+            write_private(&arguments.owner_key, text.as_bytes(), true)?;
+            owner
+        }
+        _ => read_owner(&arguments.owner_key)?,
+    };
+    let rules = Rules {
+        credentials_hours: arguments.credentials_hours,
+        deleted_days: arguments.deleted_days,
+        minimum_days: arguments.minimum_days,
+    };
+    let made = create_vault(&stores, &url, arguments.name.as_deref(), rules, &owner, environment::now())?;
+    let document = CreatedDocument {
+        vault: made.vault.to_string(),
+        name: &made.name,
+        url: &url,
+        owner_key: arguments.owner_key.display().to_string(),
+    };
+    context.output.answer(&document, || {
+        format!(
+            "Vault {} ({}) is made in {url}.\nIts owner's key is {}: keep it apart from every server, and a copy of it.\n",
+            made.name,
+            made.vault,
+            arguments.owner_key.display()
+        )
+    })?;
+    context.output.note(&format!(
+        "Next: resurgam vault credentials {url} --owner-key {} --out FILE",
+        arguments.owner_key.display()
+    ));
+    Ok(Ending::Whole)
+}
+
+fn credentials(context: &Context<'_>, arguments: &VaultCredentials) -> Result<Ending, Failure> {
+    let stores = stores(context)?;
+    let owner = read_owner(&arguments.owner_key)?;
+    let (issued, text) = issue_credentials(&stores, &arguments.url, &owner, environment::now())?;
+    write_private(&arguments.out, text.as_bytes(), false)?;
+    let file = arguments.out.display().to_string();
+    let document = CredentialsDocument { file, expires: issued.expires, grant: issued.grant.is_some() };
+    context.output.answer(&document, || {
+        let zone = &context.zone;
+        format!(
+            "{}: good until {}, and until newer credentials are issued.\n",
+            document.file,
+            issued.expires.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z")
+        )
+    })?;
+    Ok(Ending::Whole)
+}
+
+fn register(context: &Context<'_>, arguments: &VaultRegister) -> Result<Ending, Failure> {
+    let text = read_text(&arguments.credentials, "credentials")?;
+    let given = context.passphrase_given()?;
+    let chosen = match (given, arguments.generate) {
+        (Some(given), _) => given,
+        (None, true) => generated(context)?,
+        (None, false) => passphrase::ask_new("this server's part of the vault")?,
+    };
+    check_passphrase(&chosen)?;
+    let mut server = context.server_or_new(None)?;
+    let vault = server.server.register(&text, &chosen)?;
+    let name = vault.name.clone();
+    answer(context, vec![vault])?;
+    context
+        .output
+        .note(&format!("Registered with {name}. To protect a group there: resurgam group set GROUP --online"));
+    context
+        .output
+        .note("Without the passphrase, what lies there is lost for everybody but this server: keep it elsewhere");
+    Ok(Ending::Whole)
+}
+
+/// Makes a passphrase, shows it, and asks it back.
+fn generated(context: &Context<'_>) -> Result<Passphrase, Failure> {
+    if !passphrase::can_ask() {
+        return Err(Failure::new(
+            "passphrase",
+            "a passphrase that was made must be asked back, and there is no terminal",
+            "run this on a terminal, or give --passphrase-file FILE",
+        ));
+    }
+    let made = generate_passphrase()?;
+    context.output.warn(&format!("The passphrase is: {}\nWrite it down now; it is not shown again", *made));
+    let typed = passphrase::ask("the vault, as you have written it down")?;
+    if *typed == made.as_bytes() {
+        return Ok(typed);
+    }
+    Err(Failure::new(
+        "passphrase",
+        "that is not the passphrase that was shown",
+        "run the command again; nothing was changed",
+    ))
+}
+
+fn check(context: &Context<'_>, url: &str) -> Result<Ending, Failure> {
+    let checks = check_vault(&stores(context)?, url)?;
+    let document = ChecksDocument { checks };
+    context.output.answer(&document, || show::checks(&document.checks))?;
+    Ok(if document.checks.iter().all(|check| check.holds || check.optional) { Ending::Whole } else { Ending::Bad })
+}
+
+fn undelete(context: &Context<'_>, point: Option<&str>, vault: Option<&str>) -> Result<Ending, Failure> {
+    let server = context.server()?;
+    let undeleted = point.map(|point| server.undelete(point, vault)).transpose()?;
+    let document = DeletedDocument { deleted: server.deleted_points(vault)?, undeleted };
+    context.output.answer(&document, || match &document.undeleted {
+        Some(point) => format!("The point {} of {} is back.\n", point.id, point.source),
+        None => show::deleted(&document.deleted, &context.zone, context.output.is_verbose()),
+    })?;
+    Ok(Ending::Whole)
+}
+
+fn pin(context: &Context<'_>, arguments: &VaultPin) -> Result<Ending, Failure> {
+    let owner = read_owner(&arguments.owner_key)?;
+    let pin = make_pin(&stores(context)?, &arguments.url, &owner, environment::now())?;
+    let document = PinDocument { pin: &pin, seconds: resurgam_store::vault::pin::LIFE_SECONDS };
+    context.output.answer(&document, || format!("{}\n", *pin))?;
+    context.output.note("It is good for five minutes, for any server of the vault");
+    Ok(Ending::Whole)
+}
+
+fn change_passphrase(context: &Context<'_>, arguments: &VaultPassphrase) -> Result<Ending, Failure> {
+    let new = match &arguments.new_passphrase_file {
+        Some(file) => passphrase::from_file(file, context.output)?,
+        None => passphrase::ask_new("this server's part of the vault")?,
+    };
+    let server = context.server()?;
+    let vault = server.change_part_passphrase(arguments.of.vault.as_deref(), &new, arguments.pin.pin.as_deref())?;
+    answer(context, vec![vault])
+}
+
+fn read_owner(file: &Path) -> Result<OwnerKey, Failure> {
+    let text = Zeroizing::new(read_text(file, "owner's key")?);
+    OwnerKey::parse(&text).ok_or_else(|| {
+        let message = format!("{} holds no owner's key", file.display());
+        Failure::new("owner-key", message, "give the file that `vault create` wrote: an Ed25519 key in PKCS#8 PEM")
+    })
+}
+
+/// Credentials and keys are a few hundred bytes.
+const TEXT_MAX: u64 = 1 << 16;
+
+pub(super) fn read_text(file: &Path, what: &str) -> Result<String, Failure> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            "file",
+            format!("cannot read the {what} in {}: {error}", file.display()),
+            "see that the path is right",
+        )
+    };
+    let length = fs::metadata(file).map_err(|error| unreadable(&error))?.len();
+    if length > TEXT_MAX {
+        return Err(unreadable(&format!("it is {length} bytes long, which it never is")));
+    }
+    // What is no text is told by whoever parses it.
+    Ok(String::from_utf8_lossy(&fs::read(file).map_err(|error| unreadable(&error))?).into_owned())
+}
+
+/// Writes a file that its owner alone can read, whole or not at all. `new`: one that is there is not written over.
+fn write_private(file: &Path, bytes: &[u8], new: bool) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(
+            "file",
+            format!("cannot write {}: {error}", file.display()),
+            "name a file in a directory that can be written",
+        )
+    };
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let beside: PathBuf = folder.join(format!(".{}.new", file.file_name().unwrap_or_default().display()));
+    let mut options = fs::OpenOptions::new();
+    let mut written = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
+    let done = written.write_all(bytes).and_then(|()| written.sync_all()).and_then(|()| {
+        if new {
+            fs::hard_link(&beside, file).and_then(|()| fs::remove_file(&beside))
+        } else {
+            fs::rename(&beside, file)
+        }
+    });
+    done.and_then(|()| fs::File::open(folder)?.sync_all()).map_err(|error| {
+        let _ = fs::remove_file(&beside);
+        failed(error)
+    })
+}

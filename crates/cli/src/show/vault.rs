@@ -1,0 +1,74 @@
+//! Vaults, their servers, and what was given up in them.
+
+use jiff::{Timestamp, tz::TimeZone};
+use resurgam_model::report::{DeletedSummary, ServerSummary, StoreCheck, VaultSummary};
+
+use super::{
+    amount,
+    point::{id_length, short},
+    table::{Align, Table},
+};
+
+use Align::{Left, Right};
+
+fn when(time: Timestamp, zone: &TimeZone) -> String {
+    time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M %Z").to_string()
+}
+
+/// Vaults as a table.
+pub(crate) fn vaults(vaults: &[VaultSummary], zone: &TimeZone, verbose: bool) -> String {
+    let ids: Vec<String> = vaults.iter().map(|vault| vault.id.to_string()).collect();
+    let length = if verbose { usize::MAX } else { id_length(&ids) };
+    let columns = [("ID", Left), ("NAME", Left), ("POINTS", Right), ("NEWEST", Left), ("URL", Left), ("STATE", Left)];
+    let mut table = Table::new(&columns);
+    for vault in vaults {
+        table.row([
+            short(&vault.id.to_string(), length),
+            vault.name.clone(),
+            amount::count(vault.points),
+            vault.newest.map(|time| when(time, zone)).unwrap_or_default(),
+            vault.url.clone(),
+            vault.state.clone(),
+        ]);
+    }
+    table.text()
+}
+
+/// Servers of a vault as a table.
+pub(crate) fn servers(servers: &[ServerSummary], zone: &TimeZone) -> String {
+    let mut table = Table::new(&[("ID", Left), ("NAME", Left), ("REGISTERED", Left)]);
+    for server in servers {
+        table.row([server.id.to_string(), server.name.clone(), when(server.registered, zone)]);
+    }
+    table.text()
+}
+
+/// Deleted points as a table.
+pub(crate) fn deleted(points: &[DeletedSummary], zone: &TimeZone, verbose: bool) -> String {
+    let ids: Vec<String> = points.iter().map(|point| point.id.to_string()).collect();
+    let length = if verbose { usize::MAX } else { id_length(&ids) };
+    let mut table = Table::new(&[("ID", Left), ("TIME", Left), ("SOURCE", Left), ("CAN COME BACK UNTIL", Left)]);
+    for point in points {
+        table.row([
+            short(&point.id.to_string(), length),
+            when(point.time, zone),
+            point.source.clone(),
+            when(point.until, zone),
+        ]);
+    }
+    table.text()
+}
+
+/// What a store was tested for.
+pub(crate) fn checks(checks: &[StoreCheck]) -> String {
+    let mut table = Table::new(&[("", Left), ("WHAT A VAULT RELIES ON", Left), ("", Left)]);
+    for check in checks {
+        let word = match (check.holds, check.optional) {
+            (true, _) => "holds",
+            (false, true) => "is not there",
+            (false, false) => "FAILS",
+        };
+        table.row([word.to_owned(), check.promise.clone(), check.what.clone().unwrap_or_default()]);
+    }
+    table.text()
+}
