@@ -312,13 +312,11 @@ impl Wire {
 
     /// That an object is not there is only said of a bucket that is.
     async fn missing(&self, call: Call<'_>, failed: (Failure, u32)) -> BackendError {
-        if failed.0.kind == Fault::NotFound {
-            if let Err(error) = self.bucket_answers(call.attempt).await {
-                return BackendError {
-                    kind: if error.kind == Fault::NotFound { Fault::Io } else { error.kind },
-                    ..error
-                };
-            }
+        if failed.0.kind == Fault::NotFound
+            && let Err(error) = self.bucket_answers(call.attempt).await
+        {
+            let kind = if error.kind == Fault::NotFound { Fault::Io } else { error.kind };
+            return BackendError { kind, ..error };
         }
         self.failed(call, failed)
     }
