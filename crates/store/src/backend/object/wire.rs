@@ -92,6 +92,8 @@ pub(super) enum Put {
 
 /// A lock or document is no longer than this.
 const SMALL_OBJECT_MAX: u64 = 1024 * 1024;
+/// No object is below this.
+const NOTHING: &str = "none";
 
 impl Wire {
     pub(super) fn new(
@@ -406,8 +408,10 @@ impl Wire {
     /// Sees that the bucket is there.
     pub(super) async fn bucket_answers(&self, attempt: &'static str) -> Result<()> {
         let call = Call { attempt, name: "", changes: false, bytes: 0 };
+        // Where nothing ever is: the answer is short, and a bucket that is missing says so all the same.
+        let nothing = self.path(attempt, NOTHING)?;
         let look = || async {
-            let mut listing = self.store.list(None);
+            let mut listing = self.store.list(Some(&nothing));
             match listing.next().await {
                 None | Some(Ok(_)) => Ok(()),
                 Some(Err(error)) => Err(self.failure(&error)),
