@@ -190,8 +190,9 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     Ok(done)
 }
 
-/// How often, and with which pauses, the collector's lock is asked for: half a minute in all.
-const ATTEMPTS: u32 = 1500;
+/// How often, and with which pauses, the collector's lock is asked for: somewhat longer than a lease of a dead collector
+/// stands in an object store, which is half a minute.
+const ATTEMPTS: u32 = 1750;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The collector's lock. Whoever merges or mends the index holds it for a moment, which is waited for; a prune or a repair
