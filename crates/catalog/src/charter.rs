@@ -10,7 +10,7 @@ use sea_orm::ConnectionTrait;
 
 use crate::{
     Catalog, CatalogError, Fault, ReplicaRecord, ServerRecord, VolumeRecord, cells, copies, groups, replicas, server,
-    settings, sources, volumes,
+    settings, sources, vaults, volumes,
 };
 
 /// How a charter is written into a catalog.
@@ -38,6 +38,8 @@ pub enum CharterKind {
     Source,
     /// A volume.
     Volume,
+    /// A vault.
+    Vault,
     /// A replica.
     Replica,
     /// A place of the catalog's copies.
@@ -54,6 +56,7 @@ impl std::fmt::Display for CharterKind {
             Self::Group => "group",
             Self::Source => "source",
             Self::Volume => "volume",
+            Self::Vault => "vault",
             Self::Replica => "replica",
             Self::Copy => "copy",
             Self::Drill => "drill",
@@ -125,6 +128,7 @@ async fn read(db: &impl ConnectionTrait) -> Result<Charter, Fault> {
         groups,
         sources: sources.iter().map(|source| SourceCharter::new(source, cells::hex)).collect(),
         volumes: volumes.into_iter().map(volume_charter).collect(),
+        vaults: vaults::read_all(db).await?,
         replicas: replicas::read_all(db).await?.into_iter().map(replica_charter).collect(),
         copies: copies::read_copies(db).await?,
         drills: copies::read_drills(db).await?,
@@ -141,7 +145,8 @@ fn server_charter(server: &ServerRecord) -> ServerCharter {
 }
 
 fn volume_charter(volume: VolumeRecord) -> VolumeCharter {
-    VolumeCharter { id: volume.id, location: volume.location, added: volume.added, document: volume.document }
+    let VolumeRecord { id, location, document, added, role } = volume;
+    VolumeCharter { id, location, added, document, role }
 }
 
 /// A state that the volume itself shows is left out, and its cause with it.

@@ -42,6 +42,7 @@ table!(protection_group, "protection_group", {
     retention: String,
     every_seconds: Option<i64>,
     calendar: Option<String>,
+    online: Option<String>,
 });
 
 table!(data_source, "data_source", {
@@ -62,6 +63,18 @@ table!(volume, "volume", {
     location: String,
     document: String,
     added: String,
+    role: String,
+});
+
+table!(vault, "vault", {
+    #[sea_orm(primary_key, auto_increment = false)]
+    id: String,
+    name: String,
+    location: String,
+    /// The volume that is the server's part.
+    part: String,
+    document: String,
+    registered: String,
 });
 
 table!(setting, "setting", {

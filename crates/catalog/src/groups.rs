@@ -74,15 +74,16 @@ pub(crate) async fn read_all(db: &impl ConnectionTrait) -> Result<Vec<Group>, Fa
 }
 
 pub(crate) async fn write(db: &impl ConnectionTrait, group: &Group) -> Result<(), Fault> {
-    use protection_group::Column::{Calendar, EverySeconds, Id, Name, Retention};
+    use protection_group::Column::{Calendar, EverySeconds, Id, Name, Online, Retention};
     let row = protection_group::ActiveModel {
         id: Set(group.id.to_string()),
         name: Set(cells::text(&group.name)),
         retention: Set(cells::json(&group.retention)?),
         every_seconds: Set(group.every_seconds.map(cells::count)),
         calendar: Set(group.calendar.as_ref().map(cells::json).transpose()?),
+        online: Set(group.online.as_ref().map(cells::json).transpose()?),
     };
-    let update = OnConflict::column(Id).update_columns([Name, Retention, EverySeconds, Calendar]).to_owned();
+    let update = OnConflict::column(Id).update_columns([Name, Retention, EverySeconds, Calendar, Online]).to_owned();
     match protection_group::Entity::insert(row).on_conflict(update).exec_without_returning(db).await {
         Ok(_) => Ok(()),
         Err(error) => Err(match Fault::from(error) {
@@ -99,6 +100,7 @@ fn group(row: protection_group::Model) -> Result<Group, Fault> {
         retention: cell.json("retention", &row.retention)?,
         every_seconds: row.every_seconds.map(cells::to_count),
         calendar: row.calendar.as_deref().map(|text| cell.json("calendar", text)).transpose()?,
+        online: row.online.as_deref().map(|text| cell.json("online", text)).transpose()?,
         name: row.name,
     })
 }

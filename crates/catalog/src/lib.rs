@@ -26,6 +26,7 @@
 //! | `protection_group` | policies, with their names | charter |
 //! | `data_source` | what is protected, and by which group | charter |
 //! | `volume` | where the volumes lie, and their descriptions | charter |
+//! | `vault` | vaults that the server is registered with | charter |
 //! | `setting` | single values, by name | charter |
 //! | `catalog_copy` | where copies of the catalog are put | charter |
 //! | `drill` | how the last drill of each copy went | charter |
@@ -65,6 +66,7 @@ mod snapshot;
 mod sources;
 mod sqlite;
 mod tables;
+mod vaults;
 mod volumes;
 
 pub use alerts::{AlertRecord, Changes};

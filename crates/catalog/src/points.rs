@@ -2,18 +2,19 @@
 
 use resurgam_model::{
     PointId, ReplicaId, SourceId, Timestamp, VolumeId,
+    place::VolumeRole,
     point::{PointKind, PointState},
 };
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set,
-    sea_query::Expr,
+    sea_query::{Expr, Query},
 };
 
 use crate::{
     Catalog, CatalogError, Fault, cells,
     entity::{
         recovery_point::{self, Column},
-        replica,
+        replica, volume,
     },
     sqlite,
 };
@@ -64,14 +65,34 @@ impl Catalog {
         self.run("list the recovery points", async |db| of(source).all(db).await?.into_iter().map(record).collect())
     }
 
-    /// The points of one source or of all, the oldest first, without their documents.
+    /// The points of one source or of all in the pool, the oldest first, without their documents.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub fn point_entries(&self, source: Option<SourceId>) -> Result<Vec<PointEntry>, CatalogError> {
+        self.entries(in_role(of(source), VolumeRole::Pool))
+    }
+
+    /// The same for points in vaults.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn online_entries(&self, source: Option<SourceId>) -> Result<Vec<PointEntry>, CatalogError> {
+        self.entries(in_role(of(source), VolumeRole::Vault))
+    }
+
+    /// Every point of one source or of all, wherever it lies, the oldest first, without their documents.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn every_entry(&self, source: Option<SourceId>) -> Result<Vec<PointEntry>, CatalogError> {
+        self.entries(of(source))
+    }
+
+    fn entries(&self, points: Select<recovery_point::Entity>) -> Result<Vec<PointEntry>, CatalogError> {
         self.run("list the recovery points", async |db| {
             let columns = Column::iter().filter(|column| !matches!(column, Column::Document));
-            let rows = of(source).select_only().columns(columns).into_model::<EntryRow>().all(db).await?;
+            let rows = points.select_only().columns(columns).into_model::<EntryRow>().all(db).await?;
             rows.into_iter().map(entry).collect()
         })
     }
@@ -86,7 +107,7 @@ impl Catalog {
         })
     }
 
-    /// The newest point of a source, whatever its state, with its document.
+    /// The newest point of a source in the pool, whatever its state, with its document.
     ///
     /// # Errors
     /// Where the database cannot be read.
@@ -96,7 +117,7 @@ impl Catalog {
                 .filter(Column::SourceId.eq(source.to_string()))
                 .order_by_desc(Column::Time)
                 .order_by_desc(Column::Id);
-            newest_first.one(db).await?.map(record).transpose()
+            in_role(newest_first, VolumeRole::Pool).one(db).await?.map(record).transpose()
         })
     }
 
@@ -189,6 +210,16 @@ fn of(source: Option<SourceId>) -> Select<recovery_point::Entity> {
         Some(source) => all.filter(Column::SourceId.eq(source.to_string())),
         None => all,
     }
+}
+
+/// Only those in volumes that are for one thing.
+fn in_role(points: Select<recovery_point::Entity>, role: VolumeRole) -> Select<recovery_point::Entity> {
+    let volumes = Query::select()
+        .column(volume::Column::Id)
+        .from(volume::Entity)
+        .and_where(volume::Column::Role.eq(role.to_string()))
+        .to_owned();
+    points.filter(Column::VolumeId.in_subquery(volumes))
 }
 
 /// A row without its document.

@@ -1,6 +1,8 @@
 //! Replicas: what a volume holds of a data source.
 
-use resurgam_model::{ReplicaId, SourceId, VolumeId, replica::ReplicaState};
+use std::collections::HashSet;
+
+use resurgam_model::{ReplicaId, SourceId, VolumeId, place::VolumeRole, replica::ReplicaState};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set,
     sea_query::{Expr, OnConflict},
@@ -9,6 +11,7 @@ use sea_orm::{
 use crate::{
     Catalog, CatalogError, Fault, cells,
     entity::{data_source, recovery_point, replica, volume},
+    volumes,
 };
 
 /// What the catalog knows of a replica.
@@ -27,11 +30,33 @@ pub struct ReplicaRecord {
 }
 
 impl Catalog {
-    /// Every replica, in the order of their ids.
+    /// Every replica in the pool, in the order of their ids.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub fn replicas(&self) -> Result<Vec<ReplicaRecord>, CatalogError> {
+        self.replicas_in(VolumeRole::Pool)
+    }
+
+    /// Every replica in volumes that are for one thing, in the order of their ids.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn replicas_in(&self, role: VolumeRole) -> Result<Vec<ReplicaRecord>, CatalogError> {
+        self.run("list the replicas", async |db| {
+            let of_role = volumes::read_all(db).await?.into_iter().filter(|volume| volume.role == role);
+            let there: HashSet<VolumeId> = of_role.map(|volume| volume.id).collect();
+            let mut replicas = read_all(db).await?;
+            replicas.retain(|replica| there.contains(&replica.volume));
+            Ok(replicas)
+        })
+    }
+
+    /// Every replica, wherever it lies, in the order of their ids.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn every_replica(&self) -> Result<Vec<ReplicaRecord>, CatalogError> {
         self.run("list the replicas", async |db| read_all(db).await)
     }
 

@@ -6,6 +6,7 @@
 mod m0001_first;
 mod m0002_copies;
 mod m0002_views;
+mod m0003_vaults;
 mod program;
 
 use resurgam_model::Timestamp;
@@ -15,7 +16,7 @@ use sea_orm_migration::{MigrationTrait, MigratorTrait};
 use crate::{Fault, catalog::write_transaction, cells};
 
 /// The version of the schema that this program makes and needs.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Notes the version of the running program in a catalog that is up to date, where it is not noted yet.
 pub(crate) use program::note_unless_known as note_program;
@@ -28,7 +29,7 @@ struct Migrator;
 impl MigratorTrait for Migrator {
     /// In order; the n-th makes version n.
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration), Box::new(m0002_copies::Migration)]
+        vec![Box::new(m0001_first::Migration), Box::new(m0002_copies::Migration), Box::new(m0003_vaults::Migration)]
     }
 }
 

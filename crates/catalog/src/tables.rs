@@ -23,11 +23,12 @@ const fn table(name: &'static str, keys: &'static [&'static str], compared: bool
 }
 
 /// All of them, parents before children.
-pub(crate) static TABLES: [Table; 16] = [
+pub(crate) static TABLES: [Table; 17] = [
     table("server", &["slot"], true, true),
     table("protection_group", &["id"], true, true),
     table("data_source", &["id"], true, true),
     table("volume", &["id"], true, true),
+    table("vault", &["id"], true, true),
     table("setting", &["name"], true, true),
     table("catalog_copy", &["kind", "place"], true, true),
     table("drill", &["kind", "place"], true, true),
@@ -42,8 +43,14 @@ pub(crate) static TABLES: [Table; 16] = [
     table("reserve", &["slot"], false, false),
 ];
 
-/// Those that a schema of version 1 lacks.
-const SINCE_VERSION_2: [&str; 5] = ["catalog_copy", "drill", "alert", "lineage", "agent_patch"];
+/// The version of the schema that brought a table.
+fn since(table: &str) -> i64 {
+    match table {
+        "vault" => 3,
+        "catalog_copy" | "drill" | "alert" | "lineage" | "agent_patch" => 2,
+        _ => 1,
+    }
+}
 
 /// The table of that name.
 pub(crate) fn named(name: &str) -> Option<&'static Table> {
@@ -52,7 +59,7 @@ pub(crate) fn named(name: &str) -> Option<&'static Table> {
 
 /// Refuses a copy in which a table of its version is not there.
 pub(crate) fn refuse_incomplete(version: i64, there: impl Fn(&str) -> bool) -> Result<(), Fault> {
-    let wanted = TABLES.iter().filter(|table| version > 1 || !SINCE_VERSION_2.contains(&table.name));
+    let wanted = TABLES.iter().filter(|table| since(table.name) <= version);
     match wanted.map(|table| table.name).find(|name| !there(name)) {
         Some(name) => Err(Fault::Corrupt(format!("it is a catalog of schema {version} without the table `{name}`"))),
         None => Ok(()),

@@ -12,6 +12,7 @@ mod disks;
 mod document_sql;
 mod golden;
 mod kills;
+mod online;
 mod place;
 mod postgres_only;
 mod restore_files;
@@ -95,8 +96,13 @@ on_both!(
         a_copy_is_made_while_others_write,
         ten_thousand_points_are_copied_and_restored,
     }
+    online {
+        the_pool_and_the_vaults_are_asked_for_apart,
+    }
     golden {
         the_golden_database_of_schema_1_restores,
         the_golden_archive_of_schema_1_restores,
+        the_golden_database_of_schema_2_restores,
+        the_golden_archive_of_schema_2_restores,
     }
 );

@@ -1,6 +1,6 @@
 //! Volumes: where the backups lie.
 
-use resurgam_model::{Timestamp, VolumeId};
+use resurgam_model::{Timestamp, VolumeId, place::VolumeRole};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict};
 
 use crate::{
@@ -19,15 +19,27 @@ pub struct VolumeRecord {
     pub document: String,
     /// When it was added to the pool.
     pub added: Timestamp,
+    /// What it is for.
+    pub role: VolumeRole,
 }
 
 impl Catalog {
-    /// Every volume, the first added first.
+    /// Every volume, parts of vaults too, the first added first.
     ///
     /// # Errors
     /// Where the database cannot be read.
     pub fn volumes(&self) -> Result<Vec<VolumeRecord>, CatalogError> {
         self.run("list the volumes", async |db| read_all(db).await)
+    }
+
+    /// The volumes of the pool, the first added first.
+    ///
+    /// # Errors
+    /// Where the database cannot be read.
+    pub fn pool(&self) -> Result<Vec<VolumeRecord>, CatalogError> {
+        let mut volumes = self.volumes()?;
+        volumes.retain(|volume| volume.role == VolumeRole::Pool);
+        Ok(volumes)
     }
 
     /// One volume.
@@ -76,14 +88,15 @@ pub(crate) async fn read_all(db: &impl ConnectionTrait) -> Result<Vec<VolumeReco
 }
 
 pub(crate) async fn write(db: &impl ConnectionTrait, volume: &VolumeRecord) -> Result<(), Fault> {
-    use volume::Column::{Added, Document, Id, Location};
+    use volume::Column::{Added, Document, Id, Location, Role};
     let row = volume::ActiveModel {
         id: Set(volume.id.to_string()),
         location: Set(cells::text(&volume.location)),
         document: Set(cells::text(&volume.document)),
         added: Set(cells::time(volume.added)),
+        role: Set(volume.role.to_string()),
     };
-    let update = OnConflict::column(Id).update_columns([Location, Document, Added]).to_owned();
+    let update = OnConflict::column(Id).update_columns([Location, Document, Added, Role]).to_owned();
     volume::Entity::insert(row).on_conflict(update).exec_without_returning(db).await?;
     Ok(())
 }
@@ -93,6 +106,7 @@ fn record(row: volume::Model) -> Result<VolumeRecord, Fault> {
     Ok(VolumeRecord {
         id: cell.parse("id", &row.id)?,
         added: cell.parse("added", &row.added)?,
+        role: cell.parse("role", &row.role)?,
         location: row.location,
         document: row.document,
     })

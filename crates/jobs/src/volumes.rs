@@ -237,6 +237,7 @@ impl Server {
             signing: &self.keyring.signing,
             keys,
             slots,
+            features: &[],
             created: self.now(),
         };
         Ok(Arc::new(Volume::create(Arc::new(Directory::local(directory)), new)?))

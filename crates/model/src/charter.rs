@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::words::words;
 use crate::{
-    GroupId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId,
+    GroupId, ReplicaId, ServerId, SourceId, Timestamp, VaultId, VolumeId,
     bytepath::escape,
+    place::VolumeRole,
     policy::{Group, Selection, Source, SourceKind},
     replica::ReplicaState,
     retention::Retention,
@@ -33,6 +34,9 @@ pub struct Charter {
     /// Volumes, by id.
     #[serde(default)]
     pub volumes: Vec<VolumeCharter>,
+    /// Vaults, by id.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub vaults: Vec<VaultCharter>,
     /// Replicas, by id: where each source is to lie, and states that only a person or a finding can have given.
     #[serde(default)]
     pub replicas: Vec<ReplicaCharter>,
@@ -89,6 +93,30 @@ pub struct VolumeCharter {
     pub added: Timestamp,
     /// Its description of itself (`VOLUME.toml`).
     pub document: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "is_pool")]
+    pub role: VolumeRole,
+}
+
+fn is_pool(role: &VolumeRole) -> bool {
+    *role == VolumeRole::Pool
+}
+
+/// A vault that the server is registered with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultCharter {
+    /// Its id.
+    pub id: VaultId,
+    /// Its name.
+    pub name: String,
+    /// Its URL.
+    pub location: String,
+    /// The server's part of it.
+    pub part: VolumeId,
+    /// Its description of itself (`VAULT.toml`), as read when the server registered.
+    pub document: String,
+    /// When the server registered.
+    pub registered: Timestamp,
 }
 
 /// Where a source's replica lies.

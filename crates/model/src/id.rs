@@ -98,6 +98,11 @@ identity!(
 );
 
 identity!(
+    /// One vault: the off-site home of online recovery points.
+    VaultId,
+    "a vault"
+);
+identity!(
     /// The life of one catalog, up to the next restoring.
     LineageId,
     "a lineage"

@@ -10,6 +10,7 @@ pub mod bytepath;
 pub mod charter;
 pub mod id;
 pub mod lineage;
+pub mod place;
 pub mod point;
 pub mod policy;
 pub mod reconcile;
@@ -20,5 +21,5 @@ pub mod schedule;
 pub mod words;
 
 pub use bytepath::BytePath;
-pub use id::{GroupId, JobId, LineageId, PointId, ReplicaId, ServerId, SourceId, VolumeId};
+pub use id::{GroupId, JobId, LineageId, PointId, ReplicaId, ServerId, SourceId, VaultId, VolumeId};
 pub use jiff::Timestamp;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::words::words;
-use crate::{GroupId, SourceId, retention::Retention};
+use crate::{GroupId, SourceId, VaultId, retention::Retention};
 
 /// Data sources that share a policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,24 @@ pub struct Group {
     /// How often a point is made, in seconds; the objective that status holds the source to. `None`: when asked.
     pub every_seconds: Option<u64>,
     /// Calendar times at which a point is made, besides `every_seconds`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calendar: Option<Calendar>,
+    /// Online protection, where it is switched on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub online: Option<Online>,
+}
+
+/// How the sources of a group are protected online: points of the pool are copied to a vault.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Online {
+    /// Which vault.
+    pub vault: VaultId,
+    /// What is kept there.
+    pub retention: Retention,
+    /// How often an online point is made, in seconds. `None`: when asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub every_seconds: Option<u64>,
+    /// Calendar times at which one is made, besides `every_seconds`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
 }

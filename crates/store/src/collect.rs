@@ -12,6 +12,7 @@
 //! | **backup** | of one replica: its lock. Of two: packs and segments have names of their own | a point appears only when all of it is durable | a point is deleted or seen, never half | registration before the index is read; condemned list before registration is looked at; barrier |
 //! | **restore, list, verify** | | nothing is written | a point being restored stays readable until a collection | a pack that is gone sends the reader to the index again; only what no point needs is deleted |
 //! | **expire** | | | deleting is idempotent | the collector reads the names of points once; a point that vanishes later only keeps data a little longer |
+//! | **give up, put back** (parts of vaults) | its document is in `deleted/` before it leaves `replicas/` | as expire | idempotent | points are listed first, `deleted/` after them; what was put back meanwhile is a new point, looked at before anything is deleted |
 //! | **collect** | | | | the lock `collector`; its holder is fenced by the kernel, or asks before each deletion whether it holds its lease still; what it had begun is on the list |
 
 mod mark;
@@ -147,6 +148,8 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     let points: HashSet<PointName> = volume.point_names()?.into_iter().collect();
     let mut marks = Marks::new(Reader::with_index(volume, Arc::new(loaded.index)), &list.packs);
     marks.points(volume, points.iter(), cancel)?;
+    // After the points: one that is given up meanwhile is in one of the two listings.
+    marks.deleted(volume, &volume.deleted_names()?, cancel)?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
 
     // Where a collector was killed before it looked who is registered, everybody who is now may have been then.

@@ -41,6 +41,11 @@ fn split(document: &str) -> Option<(&str, Vec<u8>)> {
     (digits.len() == 128).then(|| unhex(digits)).flatten().map(|signature| (body, signature))
 }
 
+/// Whether a document has its signature, whosoever it is.
+pub(crate) fn is_whole(document: &str) -> bool {
+    split(document).is_some()
+}
+
 /// The text of a document whose signature by `key` holds.
 pub fn verify<'a>(document: &'a str, key: &PublicKey) -> Option<&'a str> {
     let (body, signature) = split(document)?;

@@ -23,6 +23,7 @@ use zstd::bulk::{Compressor, Decompressor};
 use crate::{
     error::StoreError,
     keys::{self, Derived},
+    limits::PAGE,
 };
 
 /// Length of a frame's header.
@@ -105,10 +106,21 @@ impl FrameHeader {
     }
 }
 
+/// A payload as it lies in its frame: decrypted, and still compressed where it was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Compressed {
+    compressed: bool,
+    /// Length of the payload itself; at most the limit that it was unsealed with.
+    pub(crate) plain_length: usize,
+    bytes: Vec<u8>,
+}
+
 /// Seals and opens the frames of one volume. Each thread has its own: it keeps the compressor's working memory.
 pub struct Sealer<'a> {
     keys: &'a Derived,
     volume: VolumeId,
+    /// Whether lengths are not to tell how much there is.
+    filled: bool,
     compressor: Compressor<'static>,
     decompressor: Decompressor<'static>,
 }
@@ -120,9 +132,25 @@ impl<'a> Sealer<'a> {
         Ok(Self {
             keys,
             volume,
+            filled: false,
             compressor: Compressor::new(ZSTD_LEVEL).map_err(unusable)?,
             decompressor: Decompressor::new().map_err(unusable)?,
         })
+    }
+
+    /// The same for the part of a vault, where lists of blobs are filled up.
+    pub(crate) fn filled(self, filled: bool) -> Self {
+        Self { filled, ..self }
+    }
+
+    /// Seals a list of blobs: in the part of a vault filled up with zeros to whole pages and not compressed, so that its
+    /// length does not tell how many they are.
+    pub(crate) fn seal_list(&mut self, kind: FrameKind, mut payload: Vec<u8>) -> Result<Vec<u8>, StoreError> {
+        if !self.filled {
+            return self.seal(kind, &payload);
+        }
+        payload.resize(payload.len().next_multiple_of(PAGE), 0);
+        self.seal_stored(kind, &payload)
     }
 
     /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
@@ -138,12 +166,39 @@ impl<'a> Sealer<'a> {
         if !compressed {
             frame[HEADER..].copy_from_slice(payload);
         }
+        self.encrypt(kind, compressed, payload.len(), frame)
+    }
+
+    /// Seals `payload` as it is.
+    pub(crate) fn seal_stored(&self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let mut frame = Vec::with_capacity(HEADER + payload.len() + TAG);
+        frame.resize(HEADER, 0);
+        frame.extend_from_slice(payload);
+        self.encrypt(kind, false, payload.len(), frame)
+    }
+
+    /// Seals what another volume's sealer has unsealed, as it was compressed there.
+    pub(crate) fn seal_again(&self, kind: FrameKind, payload: &Compressed) -> Result<Vec<u8>, StoreError> {
+        let mut frame = Vec::with_capacity(HEADER + payload.bytes.len() + TAG);
+        frame.resize(HEADER, 0);
+        frame.extend_from_slice(&payload.bytes);
+        self.encrypt(kind, payload.compressed, payload.plain_length, frame)
+    }
+
+    /// Encrypts what lies behind the place of the header, and puts the header there.
+    fn encrypt(
+        &self,
+        kind: FrameKind,
+        compressed: bool,
+        plain_length: usize,
+        mut frame: Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
         let too_long = |_| StoreError::Internal("a frame longer than 4 GiB".to_owned());
         let header = FrameHeader {
             kind,
             compressed,
-            sealed_length: u32::try_from(length + TAG).map_err(too_long)?,
-            plain_length: u32::try_from(payload.len()).map_err(too_long)?,
+            sealed_length: u32::try_from(frame.len() - HEADER + TAG).map_err(too_long)?,
+            plain_length: u32::try_from(plain_length).map_err(too_long)?,
             value: *blake3::keyed_hash(&self.keys.frame_value, &frame[HEADER..]).as_bytes(),
             nonce: keys::random()?,
         };
@@ -163,22 +218,34 @@ impl<'a> Sealer<'a> {
 
     /// Opens a frame given whole. `limit` bounds what its payload may take. `None`: it is not what was sealed.
     pub fn open(&mut self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Vec<u8>> {
+        let payload = self.unseal(frame, kind, limit)?;
+        if payload.compressed { self.inflate(&payload) } else { Some(payload.bytes) }
+    }
+
+    /// Decrypts a frame given whole, and leaves its payload as it was compressed.
+    pub(crate) fn unseal(&self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Compressed> {
         let header = FrameHeader::parse(frame)?;
-        let length = header.plain_length as usize;
-        if header.kind != kind || frame.len() - HEADER != header.sealed_length as usize || length > limit {
+        let plain_length = header.plain_length as usize;
+        if header.kind != kind || frame.len() - HEADER != header.sealed_length as usize || plain_length > limit {
             return None;
         }
-        let mut sealed = frame[HEADER..].to_vec();
+        let mut bytes = frame[HEADER..].to_vec();
         let nonce = Nonce::assume_unique_for_key(header.nonce);
         let aad = self.aad(frame.first_chunk::<HEADER>()?);
-        let plain_length = self.cipher(&header).ok()?.open_in_place(nonce, aad, &mut sealed).ok()?.len();
-        sealed.truncate(plain_length);
-        if !header.compressed {
-            return (sealed.len() == length).then_some(sealed);
+        let length = self.cipher(&header).ok()?.open_in_place(nonce, aad, &mut bytes).ok()?.len();
+        bytes.truncate(length);
+        let sound = header.compressed || bytes.len() == plain_length;
+        sound.then_some(Compressed { compressed: header.compressed, plain_length, bytes })
+    }
+
+    /// The payload itself. `None`: it does not decompress to what it says.
+    pub(crate) fn inflate(&mut self, payload: &Compressed) -> Option<Vec<u8>> {
+        if !payload.compressed {
+            return Some(payload.bytes.clone());
         }
-        let mut payload = Vec::with_capacity(length);
-        let written = self.decompressor.decompress_to_buffer(&sealed, &mut payload).ok()?;
-        (written == length).then_some(payload)
+        let mut plain = Vec::with_capacity(payload.plain_length);
+        let written = self.decompressor.decompress_to_buffer(&payload.bytes, &mut plain).ok()?;
+        (written == payload.plain_length).then_some(plain)
     }
 
     fn cipher(&self, header: &FrameHeader) -> Result<aws_lc_rs::aead::LessSafeKey, StoreError> {

@@ -109,6 +109,7 @@ fn make(folder: &Path, passphrase: Option<&[u8]>) {
         signing: &signing,
         keys,
         slots,
+        features: &[],
         created: Timestamp::UNIX_EPOCH,
     };
     let volume = Arc::new(Volume::create(backend, new).unwrap());

@@ -12,7 +12,7 @@ use resurgam_model::VolumeId;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use crate::{entry::BlobId, error::StoreError};
+use crate::{entry::BlobId, error::StoreError, pack::PackKind};
 
 /// Context strings of the derived keys.
 pub mod context {
@@ -113,6 +113,32 @@ impl Derived {
         BlobId(*blake3::keyed_hash(&self.meta_id, bytes).as_bytes())
     }
 
+    /// Name of a blob in a pack of that kind.
+    pub(crate) fn name(&self, kind: PackKind, bytes: &[u8]) -> BlobId {
+        match kind {
+            PackKind::Data => self.data_id(bytes),
+            PackKind::Meta => self.meta_id(bytes),
+        }
+    }
+
+    /// Whether `bytes` are what `id` names, or filling, which no point names.
+    pub(crate) fn proves(&self, kind: PackKind, id: &BlobId, bytes: &[u8]) -> bool {
+        self.name(kind, bytes) == *id || self.is_filling(kind, id)
+    }
+
+    /// Name of a blob of filling, whatever its bytes: `seed`, and what proves that it was named by whoever has the keys.
+    pub(crate) fn filling(&self, kind: PackKind, seed: [u8; 16]) -> BlobId {
+        let mut id = [0; 32];
+        id[..16].copy_from_slice(&seed);
+        id[16..].copy_from_slice(&self.name(kind, &seed).0[..16]);
+        BlobId(id)
+    }
+
+    /// Whether a blob of that name is filling.
+    pub(crate) fn is_filling(&self, kind: PackKind, id: &BlobId) -> bool {
+        id.0.first_chunk().is_some_and(|seed| self.filling(kind, *seed) == *id)
+    }
+
     /// The 256 words of the gear table: the output of keyed BLAKE3 of nothing, extended to 2,048 bytes, little-endian.
     pub fn gear(&self) -> [u64; 256] {
         let mut table = [0; 256];
@@ -143,6 +169,10 @@ impl SigningKey {
         Ed25519KeyPair::from_seed_unchecked(seed.expose())
             .map(Self)
             .map_err(|_| StoreError::Internal("the signing key's seed was refused".to_owned()))
+    }
+
+    pub(crate) fn of(pair: Ed25519KeyPair) -> Self {
+        Self(pair)
     }
 
     /// The public half.
@@ -284,6 +314,16 @@ fn stretch(passphrase: &[u8], salt: &[u8], memory: u32, passes: u32, lanes: u32)
     let mut key = Zeroizing::new([0; 32]);
     argon.hash_password_into(passphrase, salt, key.as_mut()).ok()?;
     Some(key)
+}
+
+/// What a PIN is compared by.
+pub(crate) fn stretch_pin(digits: &[u8], salt: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    stretch(digits, salt, ARGON2_MEMORY_KIB, ARGON2_PASSES, 1)
+}
+
+/// Whether two secrets are the same, in a time that does not tell where they differ.
+pub(crate) fn same(one: &[u8], other: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(one, other).is_ok()
 }
 
 fn slot_aad(volume: VolumeId) -> Aad<Vec<u8>> {

@@ -20,6 +20,9 @@ pub const FRAME_MAX: usize = 8 * 1024 * 1024;
 /// *Format.* No frame holds more blobs.
 pub const FRAME_BLOBS_MAX: usize = 1 << 16;
 
+/// In the part of a vault, shorter frames are filled up to this many plain bytes.
+pub const FILLED_FRAME: usize = 256 * 1024;
+
 /// A pack is closed once it has grown to this many bytes.
 pub const PACK_TARGET: u64 = 64 * 1024 * 1024;
 /// *Format.* No pack is longer.

@@ -160,7 +160,7 @@ pub(crate) fn write_segment(
     segment: &Segment,
 ) -> Result<(String, u64), StoreError> {
     let object = format!("{INDEX}{}", keys::hex(&keys::random::<16>()?));
-    let bytes = sealer.seal(FrameKind::IndexSegment, &segment.encode())?;
+    let bytes = sealer.seal_list(FrameKind::IndexSegment, segment.encode())?;
     let mut upload = volume.backend().create(&object)?;
     upload.append(&bytes)?;
     upload.commit()?;

@@ -262,7 +262,8 @@ impl Trailer {
     }
 }
 
-/// The payload of a pack's index. Offsets are not written: frames lie one behind the other from byte 64 on.
+/// The payload of a pack's index. Offsets are not written: frames lie one behind the other from byte 64 on. In the part of a
+/// vault zeros follow.
 pub(crate) fn encode_index(frames: &[PackedFrame]) -> Vec<u8> {
     let mut out = Vec::new();
     put_number(&mut out, frames.len() as u64);
@@ -299,7 +300,8 @@ pub fn parse_index(bytes: &[u8]) -> Option<Vec<PackedFrame>> {
         frames.push(PackedFrame { offset, length, plain_length, blobs });
         offset = offset.checked_add(length)?;
     }
-    input.is_empty().then_some(frames)
+    // Zeros may follow: filling.
+    input.0.iter().all(|byte| *byte == 0).then_some(frames)
 }
 
 /// The payload of a data or metadata frame: how many blobs, how long each, then their bytes.

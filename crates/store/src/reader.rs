@@ -76,6 +76,11 @@ impl Reader {
         tree::parse_page(id, &self.meta(id)?)
     }
 
+    /// What it reads from.
+    pub(crate) fn volume(&self) -> &Arc<Volume> {
+        &self.volume
+    }
+
     /// The index as it is now.
     pub(crate) fn index(&self) -> Arc<Index> {
         Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
@@ -95,7 +100,9 @@ impl Reader {
         let mut first = StoreError::MissingBlob(*id);
         loop {
             let index = self.index();
-            for copy in index.copies(id) {
+            // What the index does not count on (a pack that was cut off) may be readable in this very place.
+            let doubtful = index.every_copy(id).filter(|copy| index.is_excluded(copy.pack.id));
+            for copy in index.copies(id).chain(doubtful) {
                 match self.copy(id, kind, &copy) {
                     Ok(bytes) => return Ok(bytes),
                     Err(error) => first = error,
@@ -129,10 +136,7 @@ impl Reader {
     fn copy(&self, id: &BlobId, kind: PackKind, at: &Located) -> Result<BlobBytes, StoreError> {
         let frame = self.frame(at)?;
         let (start, end) = (at.blob.start as usize, at.blob.start as usize + at.blob.length as usize);
-        let name = frame.get(start..end).map(|bytes| match kind {
-            PackKind::Data => self.volume.keys().data_id(bytes),
-            PackKind::Meta => self.volume.keys().meta_id(bytes),
-        });
+        let name = frame.get(start..end).map(|bytes| self.volume.keys().name(kind, bytes));
         if name == Some(*id) {
             return Ok(BlobBytes { frame, start, end });
         }

@@ -28,6 +28,7 @@ pub(crate) fn new_volume(backend: Arc<dyn Backend>) -> Arc<Volume> {
         signing: &signing(),
         keys,
         slots,
+        features: &[],
         created: Timestamp::UNIX_EPOCH,
     };
     Arc::new(Volume::create(backend, new).unwrap())
@@ -213,4 +214,40 @@ fn the_text_of_a_header_is_that_of_the_copy_that_is_sound() {
     assert_eq!(Volume::header_document(&*backend).unwrap(), (header, text));
     backend.replace(&format!("mirror/{}", crate::volume::VOLUME_TOML), &damaged).unwrap();
     assert!(Volume::header_document(&*backend).is_err());
+}
+
+#[test]
+fn what_is_left_of_a_pack_that_was_cut_off_is_read_whatever_was_missed_before() {
+    let backend = Arc::new(Memory::default());
+    let volume = new_volume(backend.clone());
+    let all: Vec<_> = (0..6).map(|n| (format!("f{n}"), noise(n, 1 << 20))).collect();
+    let made = point(&volume, 1, &all);
+    let pack = backend.list("packs/").unwrap().into_iter().max_by_key(|listed| listed.length).unwrap();
+    let mut bytes = vec![0; pack.length as usize];
+    backend.read_at(&pack.name, 0, &mut bytes).unwrap();
+    bytes.truncate(4 << 20);
+    backend.replace(&pack.name, &bytes).unwrap();
+    let reader = Reader::new(&open_volume(backend)).unwrap();
+    let blobs: Vec<_> = TreeReader::new(&reader, &made.tree_root().unwrap())
+        .filter_map(|entry| match entry.unwrap().kind {
+            Kind::File { content, .. } => Some(content),
+            _ => None,
+        })
+        .map(|content| {
+            let mut found = None;
+            let each = &mut |extent| {
+                if let Extent::Data { blob, .. } = extent {
+                    found = Some(blob);
+                }
+                Ok(())
+            };
+            reader.extents(&content, each).unwrap();
+            found.unwrap()
+        })
+        .collect();
+    let readable = |order: &mut dyn Iterator<Item = &crate::BlobId>| order.filter(|id| reader.blob(id).is_ok()).count();
+    let first = readable(&mut blobs.iter().rev());
+    assert!((3..6).contains(&first), "{first}");
+    assert_eq!(readable(&mut blobs.iter()), first);
+    assert!(reader.blob(&blobs[0]).is_ok());
 }

@@ -22,15 +22,22 @@ pub const VOLUME_TOML: &str = "VOLUME.toml";
 pub const FORMAT: u32 = 1;
 /// The addition of a volume that was enrolled again: `former_keys`.
 pub const FORMER_KEYS: &str = "former-keys";
+/// The addition of a part of a vault: points that were given up stay for a while under `deleted/`, and collectors keep
+/// what they need.
+pub const DELETED_POINTS: &str = "deleted-points";
+/// The addition of a part of a vault: frames may hold blobs that mean nothing.
+pub const FILLING: &str = "filling";
 /// The additions that this program knows.
-const FEATURES: [&str; 1] = [FORMER_KEYS];
+const FEATURES: [&str; 3] = [FORMER_KEYS, DELETED_POINTS, FILLING];
+/// Those that a part of a vault has from the beginning.
+pub const PART: [&str; 2] = [DELETED_POINTS, FILLING];
 
 /// What `VOLUME.toml` says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VolumeHeader {
     /// Version of the format.
     pub format: u32,
-    /// Names of additions to the format that a reader must know: [`FORMER_KEYS`], or nothing.
+    /// Names of additions to the format that a reader must know: of a volume in the pool [`FORMER_KEYS`] or nothing.
     pub features: Vec<String>,
     /// The volume.
     pub volume: VolumeId,
@@ -71,6 +78,8 @@ pub struct NewVolume<'a> {
     pub keys: VolumeKeys,
     /// How they are to lie in it.
     pub slots: Vec<Slot>,
+    /// Additions to the format that it is made with: [`PART`], or nothing.
+    pub features: &'a [&'a str],
     /// Now.
     pub created: Timestamp,
 }
@@ -107,7 +116,7 @@ impl Volume {
     pub fn create(backend: Arc<dyn Backend>, new: NewVolume<'_>) -> Result<Self, StoreError> {
         let header = VolumeHeader {
             format: FORMAT,
-            features: Vec::new(),
+            features: new.features.iter().map(|name| (*name).to_owned()).collect(),
             volume: new.volume,
             server: new.server,
             server_name: new.server_name.to_owned(),
@@ -241,8 +250,18 @@ impl Volume {
         self.header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. }))
     }
 
+    /// Whether its format has an addition.
+    pub fn has(&self, feature: &str) -> bool {
+        self.header.features.iter().any(|name| name == feature)
+    }
+
+    /// Whether small frames are filled up, so that nobody without the keys can count what is in them.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.has(FILLING)
+    }
+
     pub(crate) fn sealer(&self) -> Result<Sealer<'_>, StoreError> {
-        Sealer::new(&self.keys, self.id())
+        Ok(Sealer::new(&self.keys, self.id())?.filled(self.is_filled()))
     }
 
     pub(crate) fn documents(&self) -> Result<Documents<'_>, StoreError> {

@@ -210,6 +210,16 @@ impl Session {
         }
     }
 
+    /// Whether the volume lacks the blob; the caller has then taken it upon itself to store it.
+    pub(crate) fn claim(&self, id: BlobId) -> bool {
+        self.shared.claim(id)
+    }
+
+    /// Whether small frames are filled up here.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.shared.volume.is_filled()
+    }
+
     /// Bytes that the volume grew by so far.
     pub fn added_bytes(&self) -> u64 {
         self.shared.added.get()

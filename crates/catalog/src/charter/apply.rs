@@ -12,7 +12,7 @@ use sea_orm::DatabaseTransaction;
 use super::{Applied, Apply, CharterChange, CharterKind, CharterRow};
 use crate::{
     Fault, ReplicaRecord, ServerRecord, VolumeRecord, cells, copies, groups, replicas, server, settings, sources,
-    volumes,
+    vaults, volumes,
 };
 
 pub(super) async fn apply(db: &DatabaseTransaction, charter: &Charter, how: Apply) -> Result<Applied, Fault> {
@@ -26,6 +26,7 @@ pub(super) async fn apply(db: &DatabaseTransaction, charter: &Charter, how: Appl
     apply_groups(db, charter, &mut applied).await?;
     apply_sources(db, charter, &mut applied).await?;
     apply_volumes(db, charter, &mut applied).await?;
+    apply_vaults(db, charter, &mut applied).await?;
     apply_replicas(db, charter, &mut applied).await?;
     apply_copies(db, charter, &mut applied).await?;
     apply_drills(db, charter, &mut applied).await?;
@@ -156,6 +157,7 @@ async fn apply_volumes(db: &DatabaseTransaction, charter: &Charter, applied: &mu
             location: wanted.location.clone(),
             document: wanted.document.clone(),
             added: wanted.added,
+            role: wanted.role,
         };
         let before = known.iter().find(|known| known.id == volume.id);
         if before != Some(&volume) {
@@ -165,6 +167,21 @@ async fn apply_volumes(db: &DatabaseTransaction, charter: &Charter, applied: &mu
     }
     for volume in known.iter().filter(|known| !charter.volumes.iter().any(|wanted| wanted.id == known.id)) {
         applied.only_here.push(row(CharterKind::Volume, volume.id, &volume.location));
+    }
+    Ok(())
+}
+
+async fn apply_vaults(db: &DatabaseTransaction, charter: &Charter, applied: &mut Applied) -> Result<(), Fault> {
+    let known = vaults::read_all(db).await?;
+    for wanted in &charter.vaults {
+        let before = known.iter().find(|known| known.id == wanted.id);
+        if before != Some(wanted) {
+            vaults::write(db, wanted).await?;
+            applied.note(row(CharterKind::Vault, wanted.id, &wanted.name), before);
+        }
+    }
+    for vault in known.iter().filter(|known| !charter.vaults.iter().any(|wanted| wanted.id == known.id)) {
+        applied.only_here.push(row(CharterKind::Vault, vault.id, &vault.name));
     }
     Ok(())
 }

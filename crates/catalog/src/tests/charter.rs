@@ -1,13 +1,21 @@
 //! The charter, on either database.
 
-use resurgam_model::{charter::Charter, policy::Calendar, policy::SourceKind, replica::ReplicaState};
+use resurgam_model::{
+    VaultId,
+    charter::{Charter, VaultCharter},
+    place::VolumeRole,
+    policy::{Calendar, Online, SourceKind},
+    replica::ReplicaState,
+    retention::Retention,
+};
 
 use super::{
     Place,
+    place::now,
     shared::*,
     watch::{copy, drill},
 };
-use crate::{Apply, Catalog, CharterChange, CharterKind, Fault};
+use crate::{Apply, Catalog, CharterChange, CharterKind, Fault, VolumeRecord};
 
 /// A catalog in which every kind of row is there.
 pub(crate) fn fill(catalog: &Catalog) {
@@ -29,6 +37,25 @@ pub(crate) fn fill(catalog: &Catalog) {
     missing.state = ReplicaState::Missing;
     catalog.put_replica(&missing).unwrap();
     catalog.put_replica(&replica(6, &dpmdb, &volume(1))).unwrap();
+    // A vault, and a group that is protected there.
+    let part = VolumeRecord { role: VolumeRole::Vault, location: "az://vault/part".to_owned(), ..volume(7) };
+    catalog.put_volume(&part).unwrap();
+    let vault = VaultCharter {
+        id: VaultId::from_bytes([7; 16]),
+        name: "off-site".to_owned(),
+        location: "az://vault".to_owned(),
+        part: part.id,
+        document: "document = \"vault\"\n".to_owned(),
+        registered: now(),
+    };
+    catalog.put_vault(&vault).unwrap();
+    nightly.online = Some(Online {
+        vault: vault.id,
+        retention: Retention { daily: Some(120), ..Retention::default() },
+        every_seconds: Some(86_400),
+        calendar: None,
+    });
+    catalog.put_group(&nightly).unwrap();
     catalog.put_copy(&copy("/mnt/usb")).unwrap();
     catalog.put_drill(&drill("/mnt/usb")).unwrap();
     catalog.add_points(&[point(1, &first), point(2, &first), point(3, &second)]).unwrap();

@@ -217,7 +217,7 @@ pub(crate) fn pg_dump(place: &Place, to: &Path, arguments: &[&str]) {
 pub(crate) fn rows_tell_two_catalogs_apart(place: &Place) {
     let catalog = filled(place);
     let before = catalog.rows().unwrap();
-    assert_eq!(before.tables.len(), 9);
+    assert_eq!(before.tables.len(), 10);
     assert!(before.tables.values().all(|rows| !rows.is_empty()));
     // What is not compared.
     catalog.set_lineage(&lineage(3)).unwrap();

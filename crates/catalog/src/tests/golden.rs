@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use resurgam_model::{
+    place::VolumeRole,
     policy::{Selection, SourceKind},
     replica::ReplicaState,
     retention::Retention,
@@ -11,8 +12,8 @@ use resurgam_model::{
 use super::{Place, place::now};
 use crate::{Catalog, Location, SCHEMA_VERSION, SnapshotKind, inspect, restore};
 
-fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("golden/v1").join(name)
+fn golden(version: i64, name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("golden/v{version}")).join(name)
 }
 
 /// Every row that stands in both golden catalogs of schema 1, which were made by the same commands.
@@ -55,30 +56,66 @@ fn check(catalog: &Catalog) {
     assert_eq!(paths.rows, [[Some("/srv/golden/s".to_owned()), Some(path)]]);
 }
 
-fn restores(place: &Place, name: &str, kind: SnapshotKind) {
-    let copy = golden(name);
+/// What stands in both golden catalogs of schema 2, besides what [`check`] looks at in those of schema 1.
+fn check_2(catalog: &Catalog) {
+    assert_eq!(catalog.version().unwrap(), SCHEMA_VERSION);
+    assert_eq!(catalog.check().unwrap(), Vec::<String>::new());
+    let groups = catalog.groups().unwrap();
+    let [own, empty, files] = &groups[..] else { panic!("{groups:?}") };
+    assert_eq!([&own.name, &empty.name, &files.name], ["DPMDB", "Empty", "Golden files"]);
+    let calendar = empty.calendar.as_ref().unwrap();
+    assert_eq!((calendar.cron.as_str(), calendar.zone.as_deref()), ("0 2 * * 1-5", Some("Europe/Berlin")));
+    let kinds: Vec<_> = catalog.sources().unwrap().iter().map(|source| source.kind).collect();
+    assert!(kinds.contains(&SourceKind::Dpmdb) && kinds.contains(&SourceKind::Files));
+    let copies = catalog.copies().unwrap();
+    assert_eq!((copies.len(), copies[0].place.as_str(), copies[0].keep), (1, "/srv/golden/n", Some(5)));
+    let lineage = catalog.lineage().unwrap().unwrap();
+    assert_eq!((lineage.generation, lineage.parent, lineage.frozen), (1, None, None));
+    // What version 3 added is as if it had always been so.
+    assert!(catalog.volumes().unwrap().iter().all(|volume| volume.role == VolumeRole::Pool));
+    assert!(groups.iter().all(|group| group.online.is_none()) && catalog.vaults().unwrap().is_empty());
+    assert_eq!(catalog.point_entries(None).unwrap(), catalog.every_entry(None).unwrap());
+    let views = catalog.query("SELECT COUNT(*) FROM tbl_PRM_LogicalReplica").unwrap();
+    assert_eq!(views.rows, [[Some("2".to_owned())]]);
+}
+
+fn restores(place: &Place, version: i64, name: &str, kind: SnapshotKind) {
+    let copy = golden(version, name);
     let snapshot = inspect(&copy).unwrap();
-    assert_eq!((snapshot.kind, snapshot.version, snapshot.program.as_str()), (kind, 1, "0.1.0"));
+    assert_eq!((snapshot.kind, snapshot.version, snapshot.program.as_str()), (kind, version, "0.1.0"));
     assert_eq!(snapshot.server.as_ref().unwrap().name, "backup1.example.org");
-    assert_eq!((snapshot.lineage, snapshot.rows["recovery_point"]), (None, 2));
+    assert_eq!(snapshot.lineage.is_some(), version > 1);
     let restored = restore(&copy, &place.location, "before", now()).unwrap();
-    assert_eq!((restored.aside, restored.copy.unwrap().version), (None, 1));
-    check(&place.open());
+    assert_eq!((restored.aside, restored.copy.unwrap().version), (None, version));
+    if version == 1 {
+        assert_eq!(snapshot.rows["recovery_point"], 2);
+        check(&place.open());
+    } else {
+        check_2(&place.open());
+    }
 }
 
 pub(crate) fn the_golden_database_of_schema_1_restores(place: &Place) {
-    restores(place, "DPMDB.sqlite", SnapshotKind::Sqlite);
+    restores(place, 1, "DPMDB.sqlite", SnapshotKind::Sqlite);
 }
 
 pub(crate) fn the_golden_archive_of_schema_1_restores(place: &Place) {
-    restores(place, "DPMDB.dump", SnapshotKind::PgDump);
+    restores(place, 1, "DPMDB.dump", SnapshotKind::PgDump);
+}
+
+pub(crate) fn the_golden_database_of_schema_2_restores(place: &Place) {
+    restores(place, 2, "DPMDB.sqlite", SnapshotKind::Sqlite);
+}
+
+pub(crate) fn the_golden_archive_of_schema_2_restores(place: &Place) {
+    restores(place, 2, "DPMDB.dump", SnapshotKind::PgDump);
 }
 
 #[test]
 fn a_golden_database_is_migrated_and_kept_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("DPMDB.sqlite");
-    fs::copy(golden("DPMDB.sqlite"), &path).unwrap();
+    fs::copy(golden(1, "DPMDB.sqlite"), &path).unwrap();
     let before = inspect(&path).unwrap();
     check(&Catalog::open_existing(&Location::Sqlite(path.clone()), now()).unwrap());
     let kept = folder.path().join("DPMDB.sqlite.schema1");
@@ -86,7 +123,7 @@ fn a_golden_database_is_migrated_and_kept_as_it_was() {
     assert_eq!((found.version, &found.rows, &found.server), (1, &before.rows, &before.server));
     // It is made once, and never written over.
     let bytes = fs::read(&kept).unwrap();
-    fs::copy(golden("DPMDB.sqlite"), &path).unwrap();
+    fs::copy(golden(1, "DPMDB.sqlite"), &path).unwrap();
     fs::write(&kept, b"somebody's").unwrap();
     check(&Catalog::open(&Location::Sqlite(path), now()).unwrap());
     assert_eq!(fs::read(&kept).unwrap(), b"somebody's");

@@ -2,6 +2,7 @@
 
 use resurgam_model::{
     GroupId, JobId, PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId,
+    place::VolumeRole,
     point::{PointKind, PointState},
     policy::{Group, Selection, Source, SourceKind},
     replica::ReplicaState,
@@ -27,6 +28,7 @@ pub(crate) fn group(n: u8) -> Group {
         retention: Retention { within_seconds: Some(14 * 86_400), last: Some(3), ..Retention::default() },
         every_seconds: Some(3600),
         calendar: None,
+        online: None,
     }
 }
 
@@ -47,6 +49,7 @@ pub(crate) fn volume(n: u8) -> VolumeRecord {
         location: format!("/pool/{n}"),
         document: "format = 1\n".to_owned(),
         added: now(),
+        role: VolumeRole::Pool,
     }
 }
 

@@ -20,7 +20,14 @@ fn group(n: u8) -> GroupId {
 }
 
 fn group_named(n: u8, name: &str) -> Group {
-    Group { id: group(n), name: name.to_owned(), retention: Retention::default(), every_seconds: None, calendar: None }
+    Group {
+        id: group(n),
+        name: name.to_owned(),
+        retention: Retention::default(),
+        every_seconds: None,
+        calendar: None,
+        online: None,
+    }
 }
 
 fn description(r: u8, s: u8, g: u8, name: &str) -> Description {

@@ -55,6 +55,7 @@ impl Pool {
             signing: &signing(),
             keys,
             slots,
+            features: &[],
             created: Timestamp::UNIX_EPOCH,
         };
         Self { volume: Arc::new(Volume::create(Arc::new(Memory::default()), new).unwrap()), points: AtomicU8::new(0) }

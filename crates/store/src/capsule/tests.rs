@@ -144,6 +144,7 @@ fn sealed_volume(backend: Arc<dyn Backend>) -> Arc<Volume> {
         signing: &signing(),
         slots: vec![Slot::keyring(&keys, id, &wrapping).unwrap()],
         keys,
+        features: &[],
         created: resurgam_model::Timestamp::UNIX_EPOCH,
     };
     Volume::create(Arc::clone(&backend), new).unwrap();

@@ -79,6 +79,26 @@ impl Marks {
         Ok(())
     }
 
+    /// Marks what points need that were given up and may come back.
+    ///
+    /// # Errors
+    /// As [`Marks::points`].
+    pub(super) fn deleted(&mut self, volume: &Volume, points: &[PointName], cancel: &Cancel) -> Result<(), StoreError> {
+        for (place, point) in points {
+            let root = match volume.deleted_point(place, *point).and_then(|found| found.text.tree_root()) {
+                Ok(root) => root,
+                // Purged or put back since its name was read.
+                Err(error) if error.is_not_found() => continue,
+                Err(error) => return Err(unreadable(place.point(*point), &error)),
+            };
+            self.tree(&root, cancel).map_err(|error| match error {
+                StoreError::Cancelled => error,
+                error => unreadable(place.point(*point), &error),
+            })?;
+        }
+        Ok(())
+    }
+
     fn tree(&mut self, root: &TreeRoot, cancel: &Cancel) -> Result<(), StoreError> {
         let mut pages = vec![root.page];
         while let Some(page) = pages.pop() {
@@ -151,6 +171,7 @@ impl Marks {
 
     /// What is needed of every pack that is neither condemned nor gone.
     pub(super) fn usage(&self) -> Vec<Usage> {
+        let keys = self.reader.volume().keys();
         let mut usage: HashMap<PackId, Usage> = HashMap::new();
         for (ordinal, segment) in self.index.segments().iter().enumerate() {
             for pack in &segment.packs {
@@ -160,8 +181,13 @@ impl Marks {
                 let pack = segment.packs[segment.frames[blob.frame as usize].pack as usize].id;
                 if let Some(used) = usage.get_mut(&pack) {
                     let bytes = u64::from(blob.length.max(1));
-                    used.total_bytes += bytes;
-                    used.live_bytes += if self.is_live((ordinal, number)) { bytes } else { 0 };
+                    if self.is_live((ordinal, number)) {
+                        used.live_bytes += bytes;
+                        used.total_bytes += bytes;
+                    } else if !keys.is_filling(used.pack.kind, &blob.id) {
+                        // Filling is no waste: the pack would be filled up again.
+                        used.total_bytes += bytes;
+                    }
                 }
             }
         }

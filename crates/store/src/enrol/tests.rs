@@ -146,6 +146,7 @@ fn the_keyring_slot_is_replaced_and_the_passphrase_stays() {
             Slot::passphrase(&keys, id, PASSPHRASE).unwrap(),
         ],
         keys: keys.clone(),
+        features: &[],
         created: Timestamp::UNIX_EPOCH,
     };
     Volume::create(Arc::clone(&backend), new).unwrap();

@@ -90,6 +90,7 @@ fn make(folder: &Path, clear: bool) {
         signing: &signing(),
         keys,
         slots,
+        features: &[],
         created: Timestamp::UNIX_EPOCH,
     };
     write(&Arc::new(Volume::create(Arc::clone(&backend), new).unwrap()), 1, &signing());

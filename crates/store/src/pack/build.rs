@@ -85,7 +85,7 @@ impl PackBuilder {
 
     /// Appends index, parity and trailers, and makes the pack durable and visible.
     pub(crate) fn finish(mut self, sealer: &mut Sealer<'_>) -> Result<FinishedPack, StoreError> {
-        let index = sealer.seal(FrameKind::PackIndex, &encode_index(&self.frames))?;
+        let index = sealer.seal_list(FrameKind::PackIndex, encode_index(&self.frames))?;
         let too_long = |_| StoreError::Internal("a pack longer than its limit".to_owned());
         let index_offset = u32::try_from(self.length).map_err(too_long)?;
         let index_length = u32::try_from(index.len()).map_err(too_long)?;

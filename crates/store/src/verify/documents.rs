@@ -131,7 +131,8 @@ fn header(volume: &Volume, how: &Verify<'_>, verified: &mut Verified) -> Result<
             Err(StoreError::corrupt(name, "it is that of another volume"))
         }
     };
-    both(VOLUME_TOML, how, verified, &mut read, &mut |name, bytes| Ok(backend.replace(name, bytes)?))?;
+    let mut write = |name: &str, bytes: &[u8]| Ok(backend.replace(name, bytes)?);
+    both(VOLUME_TOML, how, verified, &mut read, &mut write, &|| false)?;
     Ok(())
 }
 
@@ -227,7 +228,9 @@ fn look_again(
         }
         _ => {}
     }
-    let sound = both(name, how, verified, &mut check, &mut write)?;
+    // What is given up leaves the catalog first, so whoever finds a copy gone asks there before it is missed.
+    let given_up = || matches!(&listed.named, Named::Point(_, point) if !(how.is_known)(*point));
+    let sound = both(name, how, verified, &mut check, &mut write, &given_up)?;
     match (sound, &listed.named, known) {
         (false, Named::Point(..), Some(known)) => {
             mend_from_catalog(volume, how, known, "both copies are damaged", verified)?;
@@ -281,13 +284,15 @@ type Check<'a> = &'a mut dyn FnMut(&str) -> Result<Vec<u8>, StoreError>;
 /// Stores an object.
 type Write<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<(), StoreError>;
 
-/// Checks an object and its second copy, and mends one from the other. `false`: neither is sound.
+/// Checks an object and its second copy, and mends one from the other. `given_up` is asked where a copy is gone. `false`:
+/// neither is sound.
 fn both(
     name: &str,
     how: &Verify<'_>,
     verified: &mut Verified,
     check: Check<'_>,
     write: Write<'_>,
+    given_up: &dyn Fn() -> bool,
 ) -> Result<bool, StoreError> {
     let second = format!("{MIRROR}{name}");
     let mut results = [check(name), check(&second)];
@@ -295,8 +300,10 @@ fn both(
     {
         std::mem::replace(unreachable, Ok(Vec::new()))?;
     }
+    let gone = results.iter().any(|result| result.as_ref().is_err_and(StoreError::is_not_found));
     match (&results[0], &results[1]) {
         (Ok(_), Ok(_)) => Ok(true),
+        _ if gone && given_up() => Ok(true),
         (Ok(bytes), Err(error)) => {
             let mended = how.repair && write(&second, bytes).is_ok();
             verified.found(second, error.reason(), mended);

@@ -257,10 +257,7 @@ impl<I: Iterator<Item = PackedFrame>> FrameWalk<'_, '_, I> {
         let keys = self.volume.keys();
         let proved = |number: usize, id: &BlobId| {
             let bytes = payload.as_ref().zip(ranges.get(number)).map(|(payload, range)| &payload[range.0..range.1]);
-            bytes.is_some_and(|bytes| match self.kind {
-                PackKind::Data => keys.data_id(bytes) == *id,
-                PackKind::Meta => keys.meta_id(bytes) == *id,
-            })
+            bytes.is_some_and(|bytes| keys.proves(self.kind, id, bytes))
         };
         frame.blobs.iter().enumerate().map(|(number, (id, _))| proved(number, id)).collect()
     }

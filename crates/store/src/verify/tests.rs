@@ -117,3 +117,19 @@ fn copy(from: &dyn Backend) -> (Arc<dyn Backend>, usize) {
     }
     (to, all.len())
 }
+
+#[test]
+fn a_point_that_is_being_given_up_is_not_missed() {
+    let (backend, volume) = whole_volume();
+    let id = PointId::from_random([1; 16]);
+    let (_, document) = volume.point_document(&place(), id).unwrap();
+    // Its second copy goes first; the catalog has forgotten it before.
+    backend.delete(&format!("mirror/{}", place().point(id))).unwrap();
+    for (repair, is_known) in [(false, false), (true, false), (false, true)] {
+        let known = [KnownPoint { place: place(), point: id, document: document.clone() }];
+        let how = Verify { read_data: None, turn: 0, repair, known: &known, is_known: &|_| is_known, threads: 2 };
+        let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
+        assert_eq!(found.findings.len(), usize::from(is_known), "{:?}", found.findings);
+        assert!(backend.length(&format!("mirror/{}", place().point(id))).is_err(), "nothing was put back");
+    }
+}
