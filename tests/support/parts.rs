@@ -13,6 +13,10 @@ pub enum Part {
     Tool(&'static str),
     /// A private PostgreSQL, as `RESURGAM_TEST_POSTGRES` names it.
     Postgres,
+    /// A private Azurite, as `RESURGAM_TEST_AZURITE` names it, with a container `resurgam`.
+    Azurite,
+    /// A private store that speaks S3, as `RESURGAM_TEST_S3` names it, with a bucket `resurgam`.
+    S3,
 }
 
 /// Whether all `parts` are there. Where one is missing, CI (`CI=true` or `RESURGAM_ALL_PARTS=1`) fails; elsewhere
@@ -44,12 +48,17 @@ impl Part {
             }
             Self::LoopDevice => Self::Root.missing().or_else(|| Self::Tool("mkfs.ext4").missing()),
             Self::Tool(name) if tool(name).is_none() => Some(format!("no {name}")),
-            Self::Postgres if std::env::var_os("RESURGAM_TEST_POSTGRES").is_none() => {
-                Some("RESURGAM_TEST_POSTGRES is not set".to_owned())
-            }
+            Self::Postgres => unset("RESURGAM_TEST_POSTGRES"),
+            Self::Azurite => unset("RESURGAM_TEST_AZURITE"),
+            Self::S3 => unset("RESURGAM_TEST_S3"),
             _ => None,
         }
     }
+}
+
+/// What is missing where a variable is not set.
+fn unset(variable: &str) -> Option<String> {
+    std::env::var_os(variable).is_none().then(|| format!("{variable} is not set"))
 }
 
 /// Where a program lies.

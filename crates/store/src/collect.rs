@@ -13,7 +13,7 @@
 //! | **restore, list, verify** | | nothing is written | a point being restored stays readable until a collection | a pack that is gone sends the reader to the index again; only what no point needs is deleted |
 //! | **expire** | | | deleting is idempotent | the collector reads the names of points once; a point that vanishes later only keeps data a little longer |
 //! | **give up, put back** (parts of vaults) | its document is in `deleted/` before it leaves `replicas/` | as expire | idempotent | points are listed first, `deleted/` after them; what was put back meanwhile is a new point, looked at before anything is deleted |
-//! | **collect** | | | | the lock `collector`; its holder is fenced by the kernel, and what it had begun is on the list |
+//! | **collect** | | | | the lock `collector`; its holder is fenced by the kernel, or asks before each deletion whether it holds its lease still; what it had begun is on the list |
 
 mod mark;
 mod repack;
@@ -24,7 +24,7 @@ use resurgam_model::PointId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backend::{self, Hold},
+    backend::{self, Held, Hold},
     document::{from_text, to_text},
     error::StoreError,
     frame::FrameKind,
@@ -130,7 +130,8 @@ type PointName = (ReplicaPlace, PointId);
 /// # Errors
 /// [`StoreError::Busy`] while another collection runs. Where any point cannot be read whole, nothing is deleted.
 pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<Collected, StoreError> {
-    let _lock = take_collector(volume, cancel)?;
+    let lock = take_collector(volume, cancel)?;
+    let lock = &*lock;
     let mut done = Collected::default();
     // Writers first, points after that: a writer that is not seen here has made its point or will never make it.
     let registered = volume.backend().writers()?;
@@ -139,7 +140,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     let mut loaded = Loaded::segments(volume)?;
     loaded.match_packs(volume)?;
     if writers.is_empty() && !how.dry_run {
-        loaded.adopt(volume, &registered.dead)?;
+        loaded.adopt(volume, lock, &registered.dead)?;
     }
     for pack in &list.packs {
         loaded.index.exclude(*pack);
@@ -166,7 +167,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     }
     let before = marks.index().packs().map(|pack| (pack.id, pack)).collect();
     if passed {
-        delete(volume, &mut list, &before, &mut done)?;
+        delete(volume, lock, &mut list, &before, &mut done)?;
     }
     // What is dead goes first: on a full disk that makes the room for moving the rest.
     for batch in [chosen.dead, chosen.rewrite] {
@@ -182,7 +183,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
             done.moved_bytes += repack::repack(volume, &marks, &ids, cancel)?;
             done.rewritten += ids.len() as u64;
         }
-        condemn(volume, &mut list, &ids, &points, &before, &mut done)?;
+        condemn(volume, lock, &mut list, &ids, &points, &before, &mut done)?;
     }
     done.waiting = list.packs.len() as u64;
     volume
@@ -192,8 +193,9 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     Ok(done)
 }
 
-/// How often, and with which pauses, the collector's lock is asked for: half a minute in all.
-const ATTEMPTS: u32 = 1500;
+/// How often, and with which pauses, the collector's lock is asked for: somewhat longer than a lease of a dead collector
+/// stands in an object store, which is half a minute.
+const ATTEMPTS: u32 = 1750;
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The collector's lock. Whoever merges or mends the index holds it for a moment, which is waited for; a prune or a repair
@@ -256,6 +258,7 @@ fn choose(usage: &[mark::Usage], below_percent: u64, writers: bool, indexed: &Ha
 /// Puts packs on the list, and deletes them at once where no writer is registered.
 fn condemn(
     volume: &Arc<Volume>,
+    lock: &dyn Held,
     list: &mut Condemned,
     packs: &[PackId],
     points: &HashSet<PointName>,
@@ -265,6 +268,7 @@ fn condemn(
     list.packs.extend(packs);
     // Those that waited before wait anew, with the new ones: one list, one barrier.
     list.waiting_for = None;
+    lock.check()?;
     write_condemned(volume, list)?;
     let writers = volume.backend().writers()?.alive;
     if !writers.is_empty() {
@@ -281,31 +285,35 @@ fn condemn(
     let mut marks = Marks::new(Reader::with_index(volume, Arc::new(loaded.index)), &list.packs);
     marks.points(volume, new.iter(), &Cancel::default())?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
-    delete(volume, list, known, done)
+    delete(volume, lock, list, known, done)
 }
 
-/// Deletes every pack of the list: first from the index, then for good, then from the list.
+/// Deletes every pack of the list: first from the index, then for good, then from the list. The collector asks before each
+/// whether it holds its lock still: one that was suspended may have been taken for dead.
 fn delete(
     volume: &Volume,
+    lock: &dyn Held,
     list: &mut Condemned,
     known: &std::collections::HashMap<PackId, IndexedPack>,
     done: &mut Collected,
 ) -> Result<(), StoreError> {
     let doomed: HashSet<PackId> = list.packs.iter().copied().collect();
-    forget_packs(volume, &doomed)?;
+    forget_packs(volume, lock, &doomed)?;
     for pack in &list.packs {
+        lock.check()?;
         volume.backend().delete(&pack.object())?;
         volume.backend().delete(&pack.mirror())?;
         done.deleted += 1;
         done.freed_bytes += known.get(pack).map_or(0, stored_bytes);
     }
     list.packs.clear();
+    lock.check()?;
     write_condemned(volume, list)
 }
 
 /// Rewrites the index without some packs. For who holds the collector's lock and is about to take them away.
-pub(crate) fn forget_packs(volume: &Volume, packs: &HashSet<PackId>) -> Result<(), StoreError> {
-    rewrite_segments(volume, &|segment| segment.packs.iter().any(|pack| packs.contains(&pack.id)), &|pack| {
+pub(crate) fn forget_packs(volume: &Volume, lock: &dyn Held, packs: &HashSet<PackId>) -> Result<(), StoreError> {
+    rewrite_segments(volume, lock, &|segment| segment.packs.iter().any(|pack| packs.contains(&pack.id)), &|pack| {
         !packs.contains(&pack)
     })
 }
@@ -318,14 +326,15 @@ pub(crate) fn merge_segments(volume: &Volume) -> Result<(), StoreError> {
     if volume.backend().list(INDEX)?.len() <= SEGMENTS_MAX {
         return Ok(());
     }
-    let Some(_lock) = volume.backend().lock(COLLECTOR)? else { return Ok(()) };
-    rewrite_segments(volume, &|segment| segment.blobs.len() < SEGMENT_BLOBS, &|_| true)
+    let Some(lock) = volume.backend().lock(COLLECTOR)? else { return Ok(()) };
+    rewrite_segments(volume, &*lock, &|segment| segment.blobs.len() < SEGMENT_BLOBS, &|_| true)
 }
 
 /// Replaces the segments for which `which` holds by one without the packs for which `keep` does not hold. The new one
 /// is durable before an old one goes.
 fn rewrite_segments(
     volume: &Volume,
+    lock: &dyn Held,
     which: &dyn Fn(&Segment) -> bool,
     keep: &dyn Fn(PackId) -> bool,
 ) -> Result<(), StoreError> {
@@ -339,6 +348,7 @@ fn rewrite_segments(
         load::write_segment(volume, &mut volume.sealer()?, &merged)?;
     }
     for number in old {
+        lock.check()?;
         volume.backend().delete(&loaded.objects[number])?;
     }
     Ok(())

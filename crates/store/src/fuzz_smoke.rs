@@ -19,7 +19,7 @@ use crate::{
     volume::VOLUME_TOML,
 };
 
-const TARGETS: [fn(&[u8]); 10] = [
+const TARGETS: [fn(&[u8]); 12] = [
     crate::pack::fuzz_pack,
     crate::index::fuzz_index,
     crate::tree::page::fuzz_page,
@@ -30,6 +30,8 @@ const TARGETS: [fn(&[u8]); 10] = [
     crate::collect::fuzz_condemned,
     crate::frame::fuzz_frame,
     crate::keyring::fuzz_keyring,
+    crate::backend::object::fuzz_place,
+    crate::backend::object::fuzz_lease,
 ];
 
 #[test]
@@ -66,6 +68,9 @@ fn texts() -> Vec<Seed> {
         (crate::document::fuzz_document, document),
         (crate::capsule::fuzz_capsule, volume.capsule(&capsule).unwrap().into_bytes()),
         (crate::capsule::fuzz_capsule, capsule.object().into_bytes()),
+        (crate::backend::object::fuzz_place, b"az+http://127.0.0.1:10000/devstoreaccount1/box/a/b".to_vec()),
+        (crate::backend::object::fuzz_place, b"s3+https://[::1]:8333/bucket/prefix".to_vec()),
+        (crate::backend::object::fuzz_lease, b"home = \"a\"\nholder = \"b\"\nbeat = 7\nstate = \"held\"\n".to_vec()),
         (crate::keyring::fuzz_keyring, keyring.to_text().unwrap().as_bytes().to_vec()),
     ]
 }

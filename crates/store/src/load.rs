@@ -5,7 +5,7 @@ use std::collections::{HashMap, hash_map::Entry};
 use resurgam_model::VolumeId;
 
 use crate::{
-    backend::{self, Backend},
+    backend::{self, Backend, Held},
     error::StoreError,
     frame::{FrameKind, Sealer},
     index::{INDEX, Index, Segment},
@@ -97,7 +97,7 @@ impl Loaded {
     /// Makes the index on disk what it should be: packs without a segment, left by a killed writer or by a damaged
     /// segment, get one; damaged segments go, and so do the registrations of
     /// the dead. Only for who holds the collector's lock and knows of no writer at work.
-    pub(crate) fn adopt(&mut self, volume: &Volume, dead: &[String]) -> Result<(), StoreError> {
+    pub(crate) fn adopt(&mut self, volume: &Volume, lock: &dyn Held, dead: &[String]) -> Result<(), StoreError> {
         if let Some(unindexed) = self.index.segments().get(self.objects.len()) {
             let (object, _) = write_segment(volume, &mut volume.sealer()?, unindexed)?;
             self.objects.push(object);
@@ -108,6 +108,7 @@ impl Loaded {
         }
         for (object, _) in &self.damaged {
             if object.starts_with(INDEX) {
+                lock.check()?;
                 volume.backend().delete(object)?;
             }
         }

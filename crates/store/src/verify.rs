@@ -18,6 +18,7 @@ use std::sync::Arc;
 use resurgam_model::PointId;
 
 use crate::{
+    backend::Held,
     error::{Fault, StoreError},
     index::INDEX,
     load::Loaded,
@@ -83,10 +84,11 @@ impl Verified {
 
 /// Verifies a volume. With `repair`, no collection may run at the same time.
 pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Cancel) -> Result<Verified, StoreError> {
-    let _lock = if how.repair { Some(crate::collect::take_collector(volume, cancel)?) } else { None };
+    let lock = if how.repair { Some(crate::collect::take_collector(volume, cancel)?) } else { None };
+    let lock = lock.as_deref();
     let mut verified = Verified::default();
     let proved = documents::verify(volume, how, cancel, &mut verified)?;
-    let lost = packs::verify(volume, how, meter, cancel, &mut verified)?;
+    let lost = packs::verify(volume, how, lock, meter, cancel, &mut verified)?;
     verified.checked_bytes = meter.read.get();
     points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
     if how.repair {
@@ -102,14 +104,19 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
 ///
 /// The index is a cache, so what it lacks is made anew here, also without `repair`: packs that a killed writer left without
 /// a segment are no damage, and a segment that is damaged or gone harms nobody once the packs have said what it said.
-fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -> Result<Loaded, StoreError> {
-    let lock = || match volume.backend().lock(COLLECTOR) {
+fn load_index(
+    volume: &Arc<Volume>,
+    how: &Verify<'_>,
+    lock: Option<&dyn Held>,
+    verified: &mut Verified,
+) -> Result<Loaded, StoreError> {
+    let take = || match volume.backend().lock(COLLECTOR) {
         // Where nothing can be written, there is nothing to lock for.
         Err(error) if error.kind == Fault::ReadOnly => Ok(None),
         lock => lock,
     };
-    let lock = if how.repair { None } else { lock()? };
-    let mine = how.repair || lock.is_some();
+    let own = if how.repair { None } else { take()? };
+    let lock = lock.or(own.as_deref());
     let writers = volume.backend().writers()?;
     let mut loaded = Loaded::segments(volume)?;
     let damaged = loaded.damaged.len();
@@ -118,14 +125,13 @@ fn load_index(volume: &Arc<Volume>, how: &Verify<'_>, verified: &mut Verified) -
     if damaged == 0 && !(without_segment && writers.alive.is_empty()) {
         return Ok(loaded);
     }
-    let mended = mine
-        && writers.alive.is_empty()
-        && match loaded.adopt(volume, &writers.dead) {
-            Ok(()) => true,
-            // No room for a cache is no reason to fail.
-            Err(StoreError::Backend(error)) if matches!(error.kind, Fault::Full | Fault::ReadOnly) => false,
-            Err(error) => return Err(error),
-        };
+    let mended = match lock.filter(|_| writers.alive.is_empty()).map(|lock| loaded.adopt(volume, lock, &writers.dead)) {
+        None => false,
+        Some(Ok(())) => true,
+        // No room for a cache is no reason to fail.
+        Some(Err(StoreError::Backend(error))) if matches!(error.kind, Fault::Full | Fault::ReadOnly) => false,
+        Some(Err(error)) => return Err(error),
+    };
     for (object, what) in &loaded.damaged[..damaged] {
         verified.found(object, format!("{what}; its packs say what it said"), mended);
     }

@@ -61,7 +61,7 @@ struct Shared {
     added: Counter,
     /// Why the session cannot end well.
     failed: Mutex<Option<StoreError>>,
-    _registered: Hold,
+    registered: Hold,
 }
 
 /// What a point is made of, besides its entries.
@@ -154,7 +154,7 @@ impl Session {
             claimed: std::array::from_fn(|_| Mutex::default()),
             added: Counter::default(),
             failed: Mutex::default(),
-            _registered: registered,
+            registered,
         });
         Ok(Self { writer, packer: Packer::start(&shared), chunker: Chunker::new(volume.keys()), shared })
     }
@@ -232,6 +232,8 @@ impl Session {
         if let Some(error) = held(&shared.failed).take() {
             return Err(error);
         }
+        // A writer that was taken for dead must not go on as if what it relies on were safe.
+        shared.registered.check()?;
         shared.index_packs(&packs)?;
         Ok(Stored { writer, shared })
     }
@@ -262,6 +264,7 @@ impl Session {
         // The document counts itself, near enough: its own length changes with the digits of the sum.
         text.added_bytes += 2 * document::sign(&document::to_text(&text)?, signing).len() as u64;
         let document = document::sign(&document::to_text(&text)?, signing);
+        stored.shared.registered.check()?;
         volume.documents()?.write(&new.place.point(new.point), &document)?;
         stored.end()?;
         collect::merge_segments(&volume)?;

@@ -137,11 +137,9 @@ impl Backend for Cached {
     fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
         let length = self.kept.known().get(name).copied();
         let whole = length.is_some_and(|length| offset == 0 && length == buffer.len() as u64 && length <= OBJECT_MAX);
-        if whole {
-            if let Some(bytes) = self.kept.get(name, buffer.len() as u64) {
-                buffer.copy_from_slice(&bytes);
-                return Ok(());
-            }
+        if whole && let Some(bytes) = self.kept.get(name, buffer.len() as u64) {
+            buffer.copy_from_slice(&bytes);
+            return Ok(());
         }
         let read = self.inner.read_at(name, offset, buffer);
         match &read {

@@ -7,6 +7,7 @@ use std::{
 
 use super::{Verified, Verify, load_index};
 use crate::{
+    backend::Held,
     entry::BlobId,
     error::{Fault, StoreError},
     frame::Sealer,
@@ -48,11 +49,12 @@ struct Look {
 pub(super) fn verify(
     volume: &Arc<Volume>,
     how: &Verify<'_>,
+    lock: Option<&dyn Held>,
     meter: &Meter,
     cancel: &Cancel,
     verified: &mut Verified,
 ) -> Result<Lost, StoreError> {
-    let loaded = load_index(volume, how, verified)?;
+    let loaded = load_index(volume, how, lock, verified)?;
     let mut lost = Lost { index: Arc::new(loaded.index), damaged: HashSet::new() };
     let mut wanted: BTreeMap<PackId, Option<IndexedPack>> =
         lost.index.packs().map(|pack| (pack.id, Some(pack))).collect();
@@ -107,7 +109,7 @@ pub(super) fn verify(
         if checked.first.is_none() && is_in_motion(volume, &job)? {
             continue;
         }
-        settle(volume, how, &job, checked, &mut lost, verified)?;
+        settle(volume, how, lock, &job, checked, &mut lost, verified)?;
     }
     if how.repair && verified.findings.len() > findings {
         let mut loaded = load::Loaded::segments(volume)?;
@@ -273,6 +275,7 @@ impl<I: Iterator<Item = PackedFrame>> FrameWalk<'_, '_, I> {
 fn settle(
     volume: &Arc<Volume>,
     how: &Verify<'_>,
+    lock: Option<&dyn Held>,
     job: &Job,
     checked: Checked,
     lost: &mut Lost,
@@ -311,8 +314,8 @@ fn settle(
         .filter_map(|((id, _), sound)| sound.then_some(*id))
         .collect();
     lost.damaged.extend(in_index.into_iter().filter(|id| !sound.contains(id)).map(|id| (job.id, id)));
-    if how.repair {
-        take_apart(volume, job.id, checked.kind, &look, lost)?;
+    if let Some(lock) = lock {
+        take_apart(volume, lock, job.id, checked.kind, &look, lost)?;
     }
     Ok(())
 }
@@ -343,6 +346,7 @@ fn copy_pack(volume: &Volume, from: &str, to: &str, id: PackId) -> Result<bool, 
 /// Moves what is sound in a pack to a new one, and the pack out of the way.
 fn take_apart(
     volume: &Arc<Volume>,
+    lock: &dyn Held,
     id: PackId,
     kind: PackKind,
     look: &Look,
@@ -371,7 +375,8 @@ fn take_apart(
     drop(lane);
     session.finish()?.end()?;
     // The copy is durable and indexed; now the damaged pack leaves the index, and then its place.
-    crate::collect::forget_packs(volume, &HashSet::from([id]))?;
+    crate::collect::forget_packs(volume, lock, &HashSet::from([id]))?;
+    lock.check()?;
     quarantine(volume, &id.object())?;
     volume.backend().delete(&id.mirror())?;
     let mut loaded = load::Loaded::segments(volume)?;

@@ -3,6 +3,7 @@
 mod bad_days;
 mod leases;
 mod real;
+mod volumes;
 
 use std::{sync::Arc, time::Duration};
 

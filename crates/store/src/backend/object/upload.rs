@@ -59,7 +59,7 @@ impl ObjectUpload {
         };
         let turn = self.engine.wait(Arc::clone(&parts.turns).acquire_owned());
         if parts.failed.load(Ordering::Relaxed) {
-            return self.join().map(|_| ());
+            return Err(self.part_failed());
         }
         let (wire, name, id, failed) =
             (Arc::clone(&self.wire), self.name.clone(), parts.id.clone(), Arc::clone(&parts.failed));
@@ -80,6 +80,12 @@ impl ObjectUpload {
         ids.into_iter()
             .map(|id| id.map_err(|error| self.error(Fault::Io, std::io::Error::other(error.to_string())))?)
             .collect()
+    }
+
+    /// Why a part could not be sent. From then on, nothing can be made of the parts.
+    fn part_failed(&mut self) -> BackendError {
+        let gone = |upload: &Self| upload.error(Fault::Io, std::io::Error::other("a part of it could not be sent"));
+        self.join().err().unwrap_or_else(|| gone(self))
     }
 
     fn error(&self, kind: Fault, source: std::io::Error) -> BackendError {
@@ -109,6 +115,9 @@ impl ObjectUpload {
     fn commit_parts(&mut self) -> Result<()> {
         if !self.gathered.is_empty() {
             self.send()?;
+        }
+        if self.parts.as_ref().is_some_and(|parts| parts.failed.load(Ordering::Relaxed)) {
+            return Err(self.part_failed());
         }
         let ids = self.join()?;
         match self.engine.wait(self.wire.head("store", &self.name)) {

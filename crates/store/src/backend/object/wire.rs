@@ -92,6 +92,8 @@ pub(super) enum Put {
 
 /// A lock or document is no longer than this.
 const SMALL_OBJECT_MAX: u64 = 1024 * 1024;
+/// No object is below this.
+const NOTHING: &str = "none";
 
 impl Wire {
     pub(super) fn new(
@@ -312,13 +314,11 @@ impl Wire {
 
     /// That an object is not there is only said of a bucket that is.
     async fn missing(&self, call: Call<'_>, failed: (Failure, u32)) -> BackendError {
-        if failed.0.kind == Fault::NotFound {
-            if let Err(error) = self.bucket_answers(call.attempt).await {
-                return BackendError {
-                    kind: if error.kind == Fault::NotFound { Fault::Io } else { error.kind },
-                    ..error
-                };
-            }
+        if failed.0.kind == Fault::NotFound
+            && let Err(error) = self.bucket_answers(call.attempt).await
+        {
+            let kind = if error.kind == Fault::NotFound { Fault::Io } else { error.kind };
+            return BackendError { kind, ..error };
         }
         self.failed(call, failed)
     }
@@ -408,8 +408,10 @@ impl Wire {
     /// Sees that the bucket is there.
     pub(super) async fn bucket_answers(&self, attempt: &'static str) -> Result<()> {
         let call = Call { attempt, name: "", changes: false, bytes: 0 };
+        // Where nothing ever is: the answer is short, and a bucket that is missing says so all the same.
+        let nothing = self.path(attempt, NOTHING)?;
         let look = || async {
-            let mut listing = self.store.list(None);
+            let mut listing = self.store.list(Some(&nothing));
             match listing.next().await {
                 None | Some(Ok(_)) => Ok(()),
                 Some(Err(error)) => Err(self.failure(&error)),
