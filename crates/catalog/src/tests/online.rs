@@ -13,8 +13,8 @@ pub(crate) fn the_pool_and_the_vaults_are_asked_for_apart(place: &Place) {
     let online = replica(8, &source(1, &group(1)), &part);
     catalog.put_replica(&online).unwrap();
     catalog.add_points(&[point(1, &on_disk), point(2, &on_disk), point(3, &online)]).unwrap();
-    assert_eq!(catalog.replicas().unwrap(), [on_disk.clone()]);
-    assert_eq!(catalog.replicas_in(VolumeRole::Vault).unwrap(), [online.clone()]);
+    assert_eq!(catalog.replicas().unwrap(), std::slice::from_ref(&on_disk));
+    assert_eq!(catalog.replicas_in(VolumeRole::Vault).unwrap(), std::slice::from_ref(&online));
     assert_eq!(catalog.every_replica().unwrap().len(), 2);
     assert_eq!(catalog.volumes().unwrap().len(), 2);
     assert_eq!(catalog.pool().unwrap(), [volume(1)]);
