@@ -15,7 +15,7 @@ use resurgam_model::{
     schedule::Schedule,
 };
 
-use crate::{error::JobError, server::Server};
+use crate::{error::JobError, online::ONLINE_BACKUP, server::Server};
 
 /// The newest copy of the catalog in the pool may be this many times its interval old.
 const POOL_INTERVALS: u64 = 2;
@@ -67,7 +67,9 @@ impl Server {
                 newest.insert(point.source, point.time);
             }
         }
-        let failures = failures(&self.catalog.jobs(JOBS_LOOKED_AT)?, &newest);
+        let mut jobs = self.catalog.jobs(JOBS_LOOKED_AT)?;
+        jobs.retain(|job| job.kind != ONLINE_BACKUP);
+        let failures = failures(&jobs, &newest);
         let facts = |source: resurgam_model::policy::Source| {
             let replica = crate::sources::current_replica(&replicas, source.id);
             let failed = failures.get(&source.id);
@@ -83,7 +85,36 @@ impl Server {
                 last_failure: failed.map(|(_, message)| message.clone()),
             }
         };
-        Ok(self.catalog.sources()?.into_iter().map(facts).collect())
+        let mut all: Vec<SourceFacts> = self.catalog.sources()?.into_iter().map(facts).collect();
+        all.extend(self.online_facts(&groups)?);
+        Ok(all)
+    }
+
+    /// The same of what is protected online: a source of its own, as far as the rules go.
+    fn online_facts(&self, groups: &HashMap<resurgam_model::GroupId, Group>) -> Result<Vec<SourceFacts>, JobError> {
+        let mut newest: HashMap<SourceId, Timestamp> = HashMap::new();
+        for point in self.catalog.online_entries(None)? {
+            newest.insert(point.source, point.time);
+        }
+        let mut jobs = self.catalog.jobs(JOBS_LOOKED_AT)?;
+        jobs.retain(|job| job.kind == ONLINE_BACKUP);
+        let failures = failures(&jobs, &newest);
+        let mut all = Vec::new();
+        for source in self.catalog.sources()? {
+            let online = groups.get(&source.group).and_then(|group| group.online.as_ref());
+            let Some(online) = online else { continue };
+            let failed = failures.get(&source.id);
+            all.push(SourceFacts {
+                id: source.id,
+                root: format!("{}, online", escape(&source.root)),
+                schedule: Schedule { every_seconds: online.every_seconds, calendar: online.calendar.clone() },
+                newest: newest.get(&source.id).copied(),
+                stopped: false,
+                failures: failed.map_or(0, |(count, _)| *count),
+                last_failure: failed.map(|(_, message)| message.clone()),
+            });
+        }
+        Ok(all)
     }
 
     fn volume_facts(&self) -> Result<Vec<VolumeFacts>, JobError> {
@@ -102,13 +133,13 @@ impl Server {
         let copies = self.catalog.copies()?;
         let sources = self.catalog.sources()?;
         let catalog_group = sources.iter().find(|source| source.kind == SourceKind::Dpmdb).map(|source| source.group);
-        let every = match catalog_group {
-            Some(group) => self.catalog.group(group)?.and_then(|group| group.every_seconds),
-            None => None,
-        };
+        let group = catalog_group.map(|group| self.catalog.group(group)).transpose()?.flatten();
+        let every = group.as_ref().and_then(|group| group.every_seconds);
+        let online = group.and_then(|group| group.online).and_then(|online| online.every_seconds);
         let facts = |status: CopyStatus| {
             let allowed_age_seconds = match status.kind {
                 CopyKind::Pool => every.map(|every| every.saturating_mul(POOL_INTERVALS)),
+                CopyKind::Vault => online.map(|every| every.saturating_mul(POOL_INTERVALS)),
                 CopyKind::Capsules => None,
                 CopyKind::Native | CopyKind::Share => {
                     let copy = copies.iter().find(|copy| copy.place == status.place);

@@ -45,7 +45,7 @@ pub use error::JobError;
 pub use external::External;
 pub use facts::kit;
 pub use native::{CATALOG_BACKUP, CatalogBackup};
-pub use online::OnlineChange;
+pub use online::{ONLINE_BACKUP, OnlineChange};
 pub use reader::VolumeReader;
 pub use recover::Recover;
 pub use server::{Access, Environment, Server};

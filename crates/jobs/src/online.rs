@@ -41,6 +41,8 @@ pub struct OnlineChange {
     pub calendar: Option<resurgam_model::policy::Calendar>,
 }
 
+/// The kind of a job that makes an online point.
+pub const ONLINE_BACKUP: &str = "online-backup";
 /// What is kept online where nobody says: at least 120 points, as the document asks for DPMDB.
 const USUAL: u32 = 120;
 /// A point a day, where nobody says.
@@ -133,7 +135,7 @@ impl Server {
         let only = sources.len() == 1;
         for (source, online) in sources {
             let about = About {
-                kind: "online-backup",
+                kind: ONLINE_BACKUP,
                 subject: escape(&source.root),
                 source: Some(source.id),
                 even_unwritten: false,

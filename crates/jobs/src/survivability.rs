@@ -9,6 +9,7 @@ use resurgam_model::{
     BytePath, Timestamp,
     charter::{CatalogCopy, CopyKind, DrillRecord},
     lineage::Lineage,
+    place::VolumeRole,
     policy::SourceKind,
     report::CopyStatus,
 };
@@ -82,17 +83,18 @@ impl Now {
 impl Server {
     /// Every copy of the catalog that there is or should be.
     pub fn survivability(&self) -> Result<Vec<CopyStatus>, JobError> {
-        let points = self.catalog.point_entries(None)?;
+        let points = self.catalog.every_entry(None)?;
         let catalog_source = self.catalog.sources()?.into_iter().find(|source| source.kind == SourceKind::Dpmdb);
+        let in_pool = self.catalog.point_entries(None)?;
         let is_own = |source| catalog_source.as_ref().is_some_and(|catalog| catalog.id == source);
         let now = Now {
             time: self.now(),
             lineage: self.lineage()?,
-            points: points.iter().filter(|point| !is_own(point.source)).map(|point| point.time).collect(),
+            points: in_pool.iter().filter(|point| !is_own(point.source)).map(|point| point.time).collect(),
             drills: self.catalog.drills()?,
         };
         let mut all = Vec::new();
-        for record in self.catalog.pool()? {
+        for record in self.catalog.volumes()? {
             let volume = self.open_volume(&record).map_err(|error| error.to_string());
             let place = |kind, found| now.status(kind, record.id.to_string(), record.location.clone(), found);
             let newest = points.iter().rev().find(|point| is_own(point.source) && point.volume == record.id);
@@ -102,7 +104,8 @@ impl Server {
                     .as_ref()
                     .map_err(Clone::clone)
                     .and_then(|volume| self.about_copy(volume, &record, newest).map_err(|error| error.to_string()));
-                all.push(place(CopyKind::Pool, about));
+                let kind = if record.role == VolumeRole::Vault { CopyKind::Vault } else { CopyKind::Pool };
+                all.push(place(kind, about));
             }
             let capsule = volume.and_then(|volume| capsule(&volume, &now.lineage).map_err(|error| error.to_string()));
             all.push(place(CopyKind::Capsules, capsule));

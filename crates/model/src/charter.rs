@@ -146,15 +146,18 @@ pub enum CopyKind {
     Share,
     /// Capsules and recovery points in a volume.
     Capsules,
+    /// A recovery point of DPMDB in a vault.
+    Vault,
 }
 
 words!(
     CopyKind,
-    "a kind of copy of the catalog: they are pool, native, share and capsules",
+    "a kind of copy of the catalog: they are pool, native, share, capsules and vault",
     Pool = "pool",
     Native = "native",
     Share = "share",
-    Capsules = "capsules"
+    Capsules = "capsules",
+    Vault = "vault"
 );
 
 /// A place where native backups of the catalog are put. (Copies in volumes need no row: every volume has them.)

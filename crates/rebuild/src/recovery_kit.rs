@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use resurgam_catalog::VolumeRecord;
 use resurgam_jobs::{JobError, Server, current_replica, is_clear, kit as setting};
-use resurgam_model::{charter::CopyKind, policy::SourceKind};
+use resurgam_model::{charter::CopyKind, place::VolumeRole, policy::SourceKind};
 use resurgam_store::backend::{Backend, directory::Directory};
 use serde::Serialize;
 
@@ -133,7 +133,8 @@ fn content(server: &Server) -> Result<KitContent, JobError> {
     content.instance = Some(catalog.name().to_owned()).filter(|name| *name != in_home);
     let volumes = catalog.volumes()?;
     let sources = catalog.sources()?;
-    let replicas = catalog.replicas()?;
+    let replicas = catalog.every_replica()?;
+    let in_pool = catalog.replicas()?;
     let holds_catalog = |volume: &VolumeRecord| {
         let own = sources.iter().find(|source| source.kind == SourceKind::Dpmdb);
         own.is_some_and(|own| replicas.iter().any(|replica| replica.source == own.id && replica.volume == volume.id))
@@ -142,7 +143,8 @@ fn content(server: &Server) -> Result<KitContent, JobError> {
         let protection = if is_clear(volume) { "clear" } else { "passphrase" }.to_owned();
         content.volumes.push(KitVolume { id: volume.id, location: volume.location.clone(), protection });
         if holds_catalog(volume) {
-            content.copies.push(KitCopy { kind: CopyKind::Pool, place: volume.location.clone(), share: None });
+            let kind = if volume.role == VolumeRole::Vault { CopyKind::Vault } else { CopyKind::Pool };
+            content.copies.push(KitCopy { kind, place: volume.location.clone(), share: None });
         }
         content.copies.push(KitCopy { kind: CopyKind::Capsules, place: volume.location.clone(), share: None });
     }
@@ -153,7 +155,7 @@ fn content(server: &Server) -> Result<KitContent, JobError> {
             .filter(|source| source.kind == SourceKind::Files)
             .find(|source| Path::new(&copy.place).starts_with(Path::new(std::ffi::OsStr::from_bytes(&source.root))));
         let share = holder.and_then(|source| {
-            let replica = current_replica(&replicas, source.id)?;
+            let replica = current_replica(&in_pool, source.id)?;
             let volume = volumes.iter().find(|volume| volume.id == replica.volume)?;
             let source = resurgam_model::bytepath::escape(&source.root);
             Some(KitShare { source, volume: volume.location.clone() })

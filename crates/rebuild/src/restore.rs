@@ -20,7 +20,7 @@ use resurgam_catalog::{Building, JobState, Location};
 use resurgam_jobs::{JobError, Stores, home, kit as setting};
 use resurgam_model::{LineageId, ServerId, Timestamp, lineage::Lineage};
 use resurgam_store::{
-    keyring::Keyring,
+    keyring::{KeptAccess, Keyring},
     keys::{Unlock, random},
 };
 use serde::Serialize;
@@ -51,6 +51,8 @@ pub struct RestoreDb<'a> {
     pub now: fn() -> Timestamp,
     /// Reads a variable of the environment: what opens an object store, where no keyring does.
     pub variable: fn(&str) -> Option<String>,
+    /// What opens object stores besides what a keyring has.
+    pub access: Vec<KeptAccess>,
 }
 
 /// Answer of `dpmsync -RestoreDb`.
@@ -107,7 +109,7 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
     let stores = Stores {
         variable: what.variable,
         directory: scratch.path().to_owned(),
-        known: known.map(|keyring| keyring.access.clone()).unwrap_or_default(),
+        known: known.map_or_else(|| what.access.clone(), |keyring| [&keyring.access[..], &what.access].concat()),
     };
     let mut found = locate(what.db_loc, &unlock, &stores, known.map(|keyring| keyring.server))?;
     // Where there is nothing to restore from, no home is begun.

@@ -101,7 +101,17 @@ impl Scene {
 
     pub(crate) fn request<'a>(&self, home: &'a Path, db_loc: &'a Path) -> RestoreDb<'a> {
         let to = target(home, None, None).unwrap();
-        RestoreDb { home, db_loc, chosen: None, to, kit: None, passphrase: None, now: tick, variable: |_| None }
+        RestoreDb {
+            home,
+            db_loc,
+            chosen: None,
+            to,
+            kit: None,
+            passphrase: None,
+            now: tick,
+            variable: |_| None,
+            access: Vec::new(),
+        }
     }
 
     /// Restores into the home.

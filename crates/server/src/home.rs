@@ -109,6 +109,9 @@ impl<'a> Home<'a> {
             Work::Backup(source) => {
                 names.get(source).map_or_else(|| work.to_string(), |root| format!("backup of {root}"))
             }
+            Work::Online(source) => {
+                names.get(source).map_or_else(|| work.to_string(), |root| format!("online backup of {root}"))
+            }
             _ => work.to_string(),
         }
     }
@@ -125,6 +128,12 @@ impl<'a> Home<'a> {
                 };
                 let points = report.points.iter().map(|point| format!("point {}, {} files", point.id, point.files));
                 Ok(points.collect::<Vec<_>>().join("; ") + &unread)
+            }
+            Work::Online(source) => {
+                let scope = Scope { source: Some(source.to_string()), ..Scope::default() };
+                let report = server.back_up_online(&scope, &meter, cancel)?;
+                let points = report.points.iter().map(|point| format!("point {}, {} files", point.id, point.files));
+                Ok(points.collect::<Vec<_>>().join("; "))
             }
             Work::CatalogBackup(place) => {
                 let known = server.catalog().copies()?.into_iter().find(|copy| copy.place == *place);

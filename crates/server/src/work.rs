@@ -9,6 +9,8 @@ use resurgam_model::SourceId;
 pub enum Work {
     /// A recovery point of a source.
     Backup(SourceId),
+    /// An online point of a source.
+    Online(SourceId),
     /// A native backup of the catalog, in this directory.
     CatalogBackup(String),
     /// Giving up points that no rule keeps.
@@ -40,7 +42,7 @@ impl Work {
     /// What it may run beside.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Backup(_) | Self::CatalogBackup(_) => Lane::Job,
+            Self::Backup(_) | Self::Online(_) | Self::CatalogBackup(_) => Lane::Job,
             Self::Expire | Self::Prune | Self::Verify | Self::Drill => Lane::Upkeep,
             Self::Capsules | Self::Alerts => Lane::Beside,
         }
@@ -51,6 +53,7 @@ impl fmt::Display for Work {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Backup(source) => write!(f, "backup of {source}"),
+            Self::Online(source) => write!(f, "online backup of {source}"),
             Self::CatalogBackup(place) => write!(f, "catalog backup to {place}"),
             Self::Expire => f.write_str("expire"),
             Self::Prune => f.write_str("prune"),

@@ -53,7 +53,7 @@ pub(crate) struct Dpmsync {
     /// -RestoreDb: bring the catalog back from what -DbLoc names
     #[arg(long)]
     pub(crate) restore_db: bool,
-    /// -DbLoc X: a native backup, a folder of them, a volume of the pool, or a folder that a recovery point was brought back to
+    /// -DbLoc X: a native backup, a folder of them, a volume of the pool, a vault, or a folder that a recovery point was brought back to
     #[arg(long, value_name = "X")]
     pub(crate) db_loc: Option<PathBuf>,
     /// -InstanceName I: the database to restore into: the path of an SQLite file, or a postgres:// URL
@@ -102,7 +102,7 @@ What can be done with the next command is done in this order: -RestoreDb, -Sync,
 #[derive(Debug, Args)]
 pub(crate) struct Drill {
     /// Which copy to rebuild the server from
-    #[arg(long, value_name = "pool|native|share|capsules|all", default_value = "all", value_parser = drilled)]
+    #[arg(long, value_name = "pool|vault|native|share|capsules|all", default_value = "all", value_parser = drilled)]
     pub(crate) from: Drilled,
     /// Rehearse below this directory [default: the system's temporary directory]
     #[arg(long, value_name = "DIR")]

@@ -32,6 +32,7 @@ pub(super) fn restore(context: &Context<'_>, arguments: &args::Dpmsync) -> Resul
         passphrase,
         now: crate::environment::now,
         variable: crate::environment::variable,
+        access: Vec::new(),
     })?;
     Ok(report)
 }

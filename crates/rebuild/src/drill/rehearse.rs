@@ -53,13 +53,13 @@ pub(super) fn rehearse(
         }
     })?;
     let at = scratch.path().join("home");
-    let lent = lend_keys(living, &at)?;
+    let lent = lend_keys(living, copy.kind, &at)?;
     let db_loc = fetch(living, copy, scratch.path(), meter, cancel)?;
     let restored = restore_db(&RestoreDb {
         home: &at,
         db_loc: &db_loc,
         chosen: match copy.kind {
-            CopyKind::Pool => Some("pool"),
+            CopyKind::Pool | CopyKind::Vault => Some("pool"),
             CopyKind::Capsules => Some("capsules"),
             CopyKind::Native | CopyKind::Share => None,
         },
@@ -68,6 +68,8 @@ pub(super) fn rehearse(
         passphrase: living.environment().passphrase.clone(),
         now: living.environment().now,
         variable: living.environment().variable,
+        // In earnest the kit has it.
+        access: living.keyring().access.clone(),
     })?;
     let rebuilt = Server::open(&at, scratch_environment(living))?;
     let reconciled = sync(&rebuilt, &Sync::default(), meter, cancel)?;
@@ -92,9 +94,10 @@ pub(super) fn rehearse(
 
 /// Volumes that open with a passphrase alone cannot be read without one. Where none was given, the keys of the living
 /// server are lent; the report says so.
-fn lend_keys(living: &Server, at: &Path) -> Result<bool, JobError> {
+fn lend_keys(living: &Server, kind: CopyKind, at: &Path) -> Result<bool, JobError> {
     let sealed = living.catalog().volumes()?.iter().any(|volume| !is_clear(volume));
-    if !sealed || living.environment().passphrase.is_some() {
+    // A part of a vault has a passphrase of its own, which is not that of the kit.
+    if !sealed || (living.environment().passphrase.is_some() && kind != CopyKind::Vault) {
         return Ok(false);
     }
     home::create(at)?;

@@ -95,6 +95,11 @@ fn of_copy(kit: &KitContent, copy: &KitCopy) -> Step {
             vec![restore(place, "")],
         ),
         CopyKind::Share => share(copy, &restore),
+        CopyKind::Vault => (
+            format!("from the vault: {place}"),
+            "Everything, as of the last online point of the catalog. What opens the object store is in the kit.",
+            vec![restore(place, "")],
+        ),
         CopyKind::Capsules => (
             format!("from the configuration in a volume: {place}"),
             "All configuration and all recovery points, where there is no copy of the catalog at all. Only the history \

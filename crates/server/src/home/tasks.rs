@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use resurgam_catalog::JobRecord;
-use resurgam_jobs::{CATALOG_BACKUP, JobError, Server};
+use resurgam_jobs::{CATALOG_BACKUP, JobError, ONLINE_BACKUP, Server};
 use resurgam_model::{
     SourceId, Timestamp, point::PointState, policy::Calendar, replica::ReplicaState, schedule::Schedule,
 };
@@ -45,6 +45,7 @@ pub(super) fn tasks(server: &Server, now: Timestamp) -> Result<Vec<Task>, JobErr
     let catalog = server.catalog();
     let record = Record { jobs: catalog.jobs(JOBS_LOOKED_AT)?, now };
     let mut tasks = backups(server, &record)?;
+    tasks.extend(online_backups(server, &record)?);
     for copy in catalog.copies()?.into_iter().filter(|copy| copy.every_seconds.is_some()) {
         let history = record.of(|job| job.kind == CATALOG_BACKUP && job.subject == copy.place);
         let schedule = Schedule { every_seconds: copy.every_seconds, calendar: None };
@@ -52,10 +53,12 @@ pub(super) fn tasks(server: &Server, now: Timestamp) -> Result<Vec<Task>, JobErr
     }
     let volumes = catalog.volumes()?;
     if !volumes.is_empty() {
+        // Of the pool alone: reading a vault costs requests, and people decide when.
+        let pool: Vec<String> = catalog.pool()?.iter().map(|volume| volume.id.to_string()).collect();
         let volumes: Vec<String> = volumes.iter().map(|volume| volume.id.to_string()).collect();
         let of_volumes = |kind: &str| {
             let of = |volume: &String| record.of(|job| job.kind == kind && job.subject.contains(volume));
-            of_parts(volumes.iter().map(of))
+            of_parts(if kind == "verify" { &pool } else { &volumes }.iter().map(of))
         };
         let mut upkeep = |work, cron, history| tasks.push(Task { work, schedule: calendar(cron), history });
         upkeep(Work::Verify, VERIFY, of_volumes("verify"));
@@ -79,6 +82,7 @@ pub(super) fn tasks(server: &Server, now: Timestamp) -> Result<Vec<Task>, JobErr
 fn is_run_of(job: &JobRecord, work: &Work) -> bool {
     match work {
         Work::Backup(source) => job.source == Some(*source) && is_backup(job),
+        Work::Online(source) => job.source == Some(*source) && job.kind == ONLINE_BACKUP,
         Work::CatalogBackup(place) => job.kind == CATALOG_BACKUP && job.subject == *place,
         Work::Expire | Work::Prune | Work::Verify | Work::Drill => job.kind == work.to_string(),
         Work::Capsules | Work::Alerts => false,
@@ -121,6 +125,28 @@ fn backups(server: &Server, record: &Record) -> Result<Vec<Task>, JobError> {
             history.begun = newest.remove(&source.id).unwrap_or_default();
         }
         tasks.push(Task { work: Work::Backup(source.id), schedule, history });
+    }
+    Ok(tasks)
+}
+
+/// An online point of each source whose group is protected online by a schedule.
+fn online_backups(server: &Server, record: &Record) -> Result<Vec<Task>, JobError> {
+    let catalog = server.catalog();
+    let groups = catalog.groups()?;
+    let mut tasks = Vec::new();
+    for source in catalog.sources()? {
+        let online = groups.iter().find(|group| group.id == source.group).and_then(|group| group.online.as_ref());
+        let Some(online) = online else { continue };
+        let schedule = Schedule { every_seconds: online.every_seconds, calendar: online.calendar.clone() };
+        if schedule.is_empty() {
+            continue;
+        }
+        let mut history = record.of(|job| job.source == Some(source.id) && job.kind == ONLINE_BACKUP);
+        if history.begun.is_empty() {
+            let newest = catalog.online_entries(Some(source.id))?.last().map(|point| point.time);
+            history.begun = newest.into_iter().collect();
+        }
+        tasks.push(Task { work: Work::Online(source.id), schedule, history });
     }
     Ok(tasks)
 }

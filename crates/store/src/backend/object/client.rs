@@ -18,6 +18,7 @@ use super::{
 };
 
 /// What the backend needs of a store of the crate `object_store`.
+#[allow(unreachable_pub, reason = "only tests bring stores of their own")]
 pub trait Remote: ObjectStore + MultipartStore {}
 
 impl<T: ObjectStore + MultipartStore> Remote for T {}
