@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use resurgam_tests::{Program, Random, Running, Scene, plain_tree};
+use resurgam_tests::{
+    Program, Random, Running, Scene,
+    parts::{Part, is_present},
+    plain_tree,
+};
 
 use crate::architecture::workspace;
 
@@ -56,9 +60,11 @@ impl Machine {
         for name in ["backups", "work", "bin"] {
             fs::create_dir(scene.path(name)).unwrap();
         }
-        let passphrase = scene.path("passphrase");
-        fs::write(&passphrase, "six words that nobody else knows\n").unwrap();
-        fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+        for name in ["passphrase", "vault-passphrase"] {
+            let passphrase = scene.path(name);
+            fs::write(&passphrase, format!("six words that nobody else knows: {name}\n")).unwrap();
+            fs::set_permissions(&passphrase, fs::Permissions::from_mode(0o600)).unwrap();
+        }
         let resurgam = fs::canonicalize(Program::executable()).unwrap();
         let dpmsync = resurgam.with_file_name("dpmsync");
         assert!(
@@ -73,7 +79,7 @@ impl Machine {
     }
 
     /// Runs a page; what it printed, if it did not run to its end.
-    fn run(&self, page: &str) -> Result<(), String> {
+    fn run(&self, page: &str, vault: &Vault) -> Result<(), String> {
         let script = self.scene.path("page.sh");
         fs::write(&script, commands(page)).unwrap();
         let path = std::env::join_paths(
@@ -90,18 +96,57 @@ impl Machine {
             ("BACKUPS", "backups"),
             ("WORK", "work"),
             ("PASSPHRASE", "passphrase"),
+            ("VAULT_PASSPHRASE", "vault-passphrase"),
         ];
         command.envs(places.map(|(name, place)| (name, self.scene.path(place))));
+        match vault {
+            Vault::Directory => command.env("VAULT", self.scene.path("vault")),
+            Vault::Store { url, variables } => command.env("VAULT", url).envs(variables.clone()),
+        };
         let outcome = Running::start(&mut command).finish(PAGE_LIMIT);
         let ran = outcome.code() == Some(0);
         if ran { Ok(()) } else { Err(format!("{page}: {outcome}")) }
     }
 }
 
+/// Where the vault lies that a page speaks of.
+enum Vault {
+    Directory,
+    Store { url: String, variables: Vec<(&'static str, String)> },
+}
+
+impl Vault {
+    /// A directory, and each object store that `scripts/test` has started.
+    fn everywhere(page: &str) -> Vec<Self> {
+        let variable = |name: &str| std::env::var(name).unwrap();
+        let mut all = vec![Self::Directory];
+        // Both are shared by all tests: each page has a prefix of its own.
+        let prefix = format!("resurgam/runbook-{}-{}", page.trim_end_matches(".md"), std::process::id());
+        if is_present(page, &[Part::Azurite]) {
+            let variables = vec![
+                ("AZURE_STORAGE_ACCOUNT", "devstoreaccount1".to_owned()),
+                ("AZURE_STORAGE_KEY", variable("RESURGAM_TEST_AZURITE_KEY")),
+            ];
+            all.push(Self::Store { url: format!("{}/{prefix}", variable("RESURGAM_TEST_AZURITE")), variables });
+        }
+        if is_present(page, &[Part::S3]) {
+            let variables = vec![
+                ("AWS_ACCESS_KEY_ID", variable("RESURGAM_TEST_S3_KEY_ID")),
+                ("AWS_SECRET_ACCESS_KEY", variable("RESURGAM_TEST_S3_SECRET")),
+            ];
+            all.push(Self::Store { url: format!("{}/{prefix}", variable("RESURGAM_TEST_S3")), variables });
+        }
+        all
+    }
+}
+
 /// The pages that are run here; the rest has no commands or is run elsewhere.
 fn run(page: &str) {
-    if let Err(failure) = Machine::new().run(page) {
-        panic!("{failure}");
+    let vaults = if commands(page).contains("$VAULT") { Vault::everywhere(page) } else { vec![Vault::Directory] };
+    for vault in vaults {
+        if let Err(failure) = Machine::new().run(page, &vault) {
+            panic!("{failure}");
+        }
     }
 }
 
@@ -120,6 +165,7 @@ pages! {
     back_up_natively: "back-up-natively.md",
     back_up_to_a_share: "back-up-to-a-share.md",
     back_up_to_the_pool: "back-up-to-the-pool.md",
+    back_up_to_the_vault: "back-up-to-the-vault.md",
     dpmsync: "dpmsync.md",
     missing_replica: "missing-replica.md",
     move_to_another_machine: "move-to-another-machine.md",
@@ -128,6 +174,8 @@ pages! {
     recover_from_a_share: "recover-from-a-share.md",
     recover_from_capsules: "recover-from-capsules.md",
     recover_from_the_pool: "recover-from-the-pool.md",
+    recover_from_the_vault: "recover-from-the-vault.md",
+    recover_on_another_server: "recover-on-another-server.md",
 }
 
 #[test]
