@@ -180,7 +180,7 @@ fn a_catalog_from_the_future_is_refused_with_the_version_that_it_takes() {
     on_database(&newer, "UPDATE schema_change SET version = version + 1000, program = '7.8.9'");
     let before = contents(&scene.home);
     let failure = scene.restore_db(&newer).failed();
-    assert!(failure.speaks_of(&["1002"]) && failure.speaks_of(&["7.8.9"]), "{failure:?}");
+    assert!(failure.speaks_of(&["1003"]) && failure.speaks_of(&["7.8.9"]), "{failure:?}");
     assert_untouched(&scene.home, &before, "a newer catalog");
     // Among others it is passed over, and that is told.
     scene.lose_home();
