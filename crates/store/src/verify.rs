@@ -6,23 +6,28 @@
 //!
 //! What mends: the second copy of whatever is stored twice; parity; and a document that the caller has kept. A pack
 //! that nothing mends is taken apart: what is sound in it moves to a new pack, the damaged one goes to `quarantine/`,
-//! so that the blobs that are lost are in no pack, and the next backup of their source stores them again.
+//! so that the blobs that are lost are in no pack, and the next backup of their source stores them again. Before that,
+//! [`heal`] fetches them from other volumes of the server, where those have them.
 //! Damage is told from distance: what cannot be reached is an error, and ends the run.
 
 mod documents;
+mod heal;
 mod packs;
 mod points;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+pub use heal::{Donor, Healed, heal};
 use resurgam_model::PointId;
 
 use crate::{
     backend::Held,
+    entry::BlobId,
     error::{Fault, StoreError},
     index::INDEX,
     load::Loaded,
     meter::{Cancel, Meter},
+    pack::PackId,
     point::ReplicaPlace,
     volume::{COLLECTOR, Volume},
 };
@@ -74,6 +79,8 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// Points that cannot be restored whole.
     pub affected: Vec<(ReplicaPlace, PointId)>,
+    /// Blobs that packs have lost, as far as the index said what was in them.
+    lost: HashSet<(PackId, BlobId)>,
 }
 
 impl Verified {
@@ -91,6 +98,7 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
     let lost = packs::verify(volume, how, lock, meter, cancel, &mut verified)?;
     verified.checked_bytes = meter.read.get();
     points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
+    verified.lost = lost.damaged;
     if how.repair {
         volume
             .backend()

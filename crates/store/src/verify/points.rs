@@ -19,12 +19,35 @@ use crate::{
     volume::Volume,
 };
 
+/// What is found of a point that is not whole although no pack is known to be damaged.
+pub(super) const LACKING: &str = "content that it needs is in no pack";
+
 /// A point by name.
 type Name = (ReplicaPlace, PointId);
 
 pub(super) fn verify(
     volume: &Arc<Volume>,
     how: &Verify<'_>,
+    proved: &Proved,
+    lost: &Lost,
+    cancel: &Cancel,
+    verified: &mut Verified,
+) -> Result<(), StoreError> {
+    // Points that were given up since their documents were read need not be whole; new ones are looked at.
+    look(volume, how.threads, volume.point_names()?, proved, lost, cancel, verified)?;
+    // Content that no pack has, and no pack is known to have lost: its pack is gone, and the index with it.
+    if verified.findings.iter().all(|finding| finding.mended) {
+        let lacking: Vec<String> = verified.affected.iter().map(|(place, point)| place.point(*point)).collect();
+        lacking.into_iter().for_each(|name| verified.found(name, LACKING, false));
+    }
+    Ok(())
+}
+
+/// Which of some points, sorted by name, cannot be restored whole; and the pages that are lost of them.
+pub(super) fn look(
+    volume: &Arc<Volume>,
+    threads: usize,
+    names: Vec<Name>,
     proved: &Proved,
     lost: &Lost,
     cancel: &Cancel,
@@ -37,11 +60,9 @@ pub(super) fn verify(
         Reader::new(volume)?
     };
     let trees = Trees { volume, reader, lost, cancel, known: Mutex::default() };
-    // Points that were given up since their documents were read need not be whole; new ones are looked at.
-    let names = volume.point_names()?;
     // Points of one replica share most pages: one thread walks them all.
     let replicas: Vec<&[Name]> = names.chunk_by(|one, next| one.0 == next.0).collect();
-    let found = parallel::map(replicas, how.threads, || Ok(()), |(), names| trees.replica(names, proved))?;
+    let found = parallel::map(replicas, threads, || Ok(()), |(), names| trees.replica(names, proved))?;
     let mut lost_pages = BTreeMap::new();
     for (affected, pages) in found {
         verified.affected.extend(affected);
