@@ -33,6 +33,7 @@ use crate::{
 };
 
 /// How a volume is to be verified.
+#[derive(Clone, Copy)]
 pub struct Verify<'a> {
     /// Read packs and prove every byte; of this share of them, in percent.
     pub read_data: Option<u8>,
@@ -84,6 +85,12 @@ pub struct Verified {
 }
 
 impl Verified {
+    /// Whether anything is left that other volumes may help with.
+    pub fn has_losses(&self) -> bool {
+        let is_lost = |finding: &Finding| !finding.mended && heal::pack_of(finding).is_some();
+        !self.affected.is_empty() || self.findings.iter().any(is_lost)
+    }
+
     fn found(&mut self, object: impl Into<String>, what: impl Into<String>, mended: bool) {
         self.findings.push(Finding { object: object.into(), what: what.into(), mended });
     }
@@ -95,9 +102,20 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
     let lock = lock.as_deref();
     let mut verified = Verified::default();
     let proved = documents::verify(volume, how, cancel, &mut verified)?;
-    let lost = packs::verify(volume, how, lock, meter, cancel, &mut verified)?;
+    let mut lost = packs::verify(volume, how, &HashSet::new(), lock, meter, cancel, &mut verified)?;
+    let before = verified.findings.len();
+    let suspects = points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
+    if how.repair && !suspects.is_empty() {
+        // Pages lie in packs that are damaged, and that nobody looked through. Now somebody does.
+        verified.findings.truncate(before);
+        verified.affected.clear();
+        let unread = Verify { read_data: None, ..*how };
+        let more = packs::verify(volume, &unread, &suspects, lock, meter, cancel, &mut verified)?;
+        lost.index = more.index;
+        lost.damaged.extend(more.damaged);
+        points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
+    }
     verified.checked_bytes = meter.read.get();
-    points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
     verified.lost = lost.damaged;
     if how.repair {
         volume

@@ -1,8 +1,8 @@
 //! Mending across copies: what points of a volume need and nothing in it can mend comes from other volumes of the server.
 //!
 //! A blob has one name in all volumes of a server, so any of them may give it, and its name proves what was given: a donor
-//! that is itself damaged heals nothing wrong. Which blobs are wanted is found by walking the trees of the affected points. A
-//! page that is lost comes first, so that the walk goes on below it. What comes is stored through a [`Session`], as any writer
+//! that is itself damaged heals nothing wrong. Which blobs are wanted is found by walking the trees of the affected points, and of
+//! those that were given up and may come back. A page that is lost comes first, so that the walk goes on below it. What comes is stored through a [`Session`], as any writer
 //! stores; it runs when damaged packs have left the index, so what the index has needs no healing. No collection can
 //! take what comes: the points that need it are there already. Whether a point is whole in the end is found as it was found at
 //! first, by reading it.
@@ -74,7 +74,7 @@ pub fn heal(
 ) -> Result<Healed, StoreError> {
     let givers: Vec<Giver<'_>> = donors.iter().map(Giver::new).collect();
     let mut healed = Healed::default();
-    if !verified.affected.is_empty() && givers.iter().any(|giver| giver.reader().is_some()) {
+    if verified.has_losses() && givers.iter().any(|giver| giver.reader().is_some()) {
         let session = Session::begin(volume)?;
         let mut walk = Walk {
             volume,
@@ -88,6 +88,7 @@ pub fn heal(
             seen: HashSet::new(),
             wanted: HashMap::new(),
             wanted_bytes: 0,
+            is_lacking: false,
         };
         for (place, point) in &verified.affected {
             match volume.point(place, *point).and_then(|text| text.tree_root()) {
@@ -97,7 +98,16 @@ pub fn heal(
                 Err(error) => return Err(error),
             }
         }
+        // What was given up may come back, and until it is purged, nothing can be collected where its pages are lost.
+        for (place, point) in volume.deleted_names()? {
+            match volume.deleted_point(&place, point).and_then(|found| found.text.tree_root()) {
+                Ok(root) => walk.tree(root.page)?,
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
         walk.fetch_wanted()?;
+        let is_lacking = walk.is_lacking;
         walk.lanes.iter_mut().try_for_each(Lane::flush)?;
         drop(walk);
         session.finish()?.end()?;
@@ -107,7 +117,7 @@ pub fn heal(
         if healed.blobs > 0 {
             let from: Vec<&str> =
                 givers.iter().filter(|giver| giver.blobs() > 0).map(|giver| giver.donor.name.as_str()).collect();
-            look_again(volume, verified, &from.join(" and "), threads, cancel)?;
+            look_again(volume, verified, &from.join(" and "), is_lacking, threads, cancel)?;
         }
     }
     healed.passed_over = givers.into_iter().filter_map(Giver::fault).collect();
@@ -201,6 +211,8 @@ struct Walk<'a, 'b> {
     /// Content to be fetched, and where the first donor has it.
     wanted: HashMap<BlobId, At>,
     wanted_bytes: u64,
+    /// Whether anything is wanted that nobody has.
+    is_lacking: bool,
 }
 
 impl Walk<'_, '_> {
@@ -222,7 +234,7 @@ impl Walk<'_, '_> {
                     }
                 }
                 // It has its name and makes no sense: no copy helps.
-                Err(_) => {}
+                Err(_) => self.is_lacking = true,
             }
         }
         Ok(())
@@ -241,7 +253,7 @@ impl Walk<'_, '_> {
                         Some(List::Lists(lists)) => {
                             pending.extend(lists.iter().rev().map(|list| (depth.saturating_sub(1), list.list)));
                         }
-                        None => {}
+                        None => self.is_lacking = true,
                     }
                 }
                 Ok(())
@@ -270,7 +282,10 @@ impl Walk<'_, '_> {
                 Err(error) => return Err(error),
             }
         }
-        let Some(bytes) = self.fetch(PackKind::Meta, id) else { return Ok(None) };
+        let Some(bytes) = self.fetch(PackKind::Meta, id) else {
+            self.is_lacking = true;
+            return Ok(None);
+        };
         self.lanes[PackKind::Meta as usize].push(*id, &bytes)?;
         Ok(Some(bytes))
     }
@@ -315,8 +330,10 @@ impl Walk<'_, '_> {
                 Ok(frame.iter().filter_map(|(_, id)| Some((*id, this.fetch(PackKind::Data, id)?))).collect::<Vec<_>>())
             },
         )?;
+        let found: Vec<(BlobId, Vec<u8>)> = found.into_iter().flatten().collect();
+        self.is_lacking |= found.len() < wanted.len();
         let lane = &mut self.lanes[PackKind::Data as usize];
-        found.into_iter().flatten().try_for_each(|(id, bytes)| lane.push(id, &bytes))
+        found.into_iter().try_for_each(|(id, bytes)| lane.push(id, &bytes))
     }
 }
 
@@ -325,6 +342,7 @@ fn look_again(
     volume: &Arc<Volume>,
     verified: &mut Verified,
     from: &str,
+    is_lacking: bool,
     threads: usize,
     cancel: &Cancel,
 ) -> Result<(), StoreError> {
@@ -334,7 +352,7 @@ fn look_again(
     let mut now = Verified::default();
     points::look(volume, threads, names, &Proved::new(), &lost, cancel, &mut now)?;
     verified.affected = now.affected;
-    let whole = verified.affected.is_empty();
+    let whole = verified.affected.is_empty() && !is_lacking;
     let affected: BTreeSet<String> = verified.affected.iter().map(|(place, point)| place.point(*point)).collect();
     let still: HashSet<String> = now.findings.iter().map(|finding| finding.object.clone()).collect();
     for finding in verified.findings.iter_mut().filter(|finding| !finding.mended) {
@@ -356,7 +374,8 @@ fn look_again(
     Ok(())
 }
 
-fn pack_of(finding: &Finding) -> Option<PackId> {
+/// The pack that a finding is about.
+pub(super) fn pack_of(finding: &Finding) -> Option<PackId> {
     PackId::of_object(finding.object.strip_prefix(MIRROR).unwrap_or(&finding.object))
 }
 

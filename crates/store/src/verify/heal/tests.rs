@@ -8,6 +8,7 @@ use super::{Donor, Healed, heal};
 use crate::{
     Cancel, Meter, Volume,
     backend::{Backend, memory::Memory, read_whole},
+    collect::{Collect, collect},
     copy::tests::{copy, new_part},
     keys::Unlock,
     tests::{files, new_volume, noise, open_volume, place, point, restore},
@@ -261,4 +262,35 @@ fn a_donor_of_another_server_gives_nothing_and_one_that_is_away_is_named() {
     assert_eq!(healed.blobs, 0);
     assert_eq!(verified.affected.len(), usize::from(POINTS));
     assert!(verified.findings.iter().any(|finding| !finding.mended), "{verified:?}");
+}
+
+#[test]
+fn pages_that_nobody_had_read_are_healed_for_good() {
+    let scene = Copies::new();
+    for name in spoilable(&*scene.pool).iter().filter(|name| scene.pool.length(&format!("mirror/{name}")).is_ok()) {
+        spoil(&*scene.pool, name, 1);
+        spoil(&*scene.pool, &format!("mirror/{name}"), 2);
+    }
+    // Their lengths are right, and no data is read.
+    let (verified, healed) = mend_after(&scene.pool(), &[("the vault V", &scene.part())], None);
+    assert!(healed.blobs > 0);
+    check_mended(&verified, "the vault V", "pages");
+    collect(&scene.pool(), &Collect::default(), &Cancel::default()).unwrap();
+    assert_well(&scene.pool(), &scene.files, 0, "pages");
+}
+
+#[test]
+fn a_point_that_was_given_up_is_healed_too_so_that_it_can_come_back() {
+    let scene = Copies::new();
+    let id = PointId::from_random([12; 16]);
+    scene.part().set_deleted(&place(), id, resurgam_model::Timestamp::UNIX_EPOCH, &crate::tests::signing()).unwrap();
+    for name in spoilable(&*scene.part) {
+        scene.part.delete(&name).unwrap();
+    }
+    let part = scene.part();
+    let (verified, _) = mend(&part, &[("the volume P", &scene.pool())]);
+    check_mended(&verified, "the volume P", "given up");
+    collect(&part, &Collect::default(), &Cancel::default()).unwrap();
+    part.undelete(&place(), id).unwrap();
+    assert_well(&part, &scene.files, 10, "given up");
 }
