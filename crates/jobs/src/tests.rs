@@ -73,7 +73,7 @@ impl Scene {
     }
 
     fn verify(&self, repair: bool) -> resurgam_model::report::VerifyReport {
-        let what = Verify { read_data_percent: Some(100), repair };
+        let what = Verify { read_data_percent: Some(100), repair, online: false };
         self.server.verify(&what, &Meter::default(), &Cancel::default()).unwrap()
     }
 }
