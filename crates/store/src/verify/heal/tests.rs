@@ -116,7 +116,7 @@ fn ravage(backend: &dyn Backend, seed: u64) -> Vec<String> {
     let mut spoiled = Vec::new();
     for (name, choice) in names.iter().zip(choice) {
         let mirror = format!("mirror/{name}");
-        if choice % 3 == 0 || (choice % 2 == 0 && seed % 10 == 0) {
+        if choice % 3 == 0 || (choice % 2 == 0 && seed.is_multiple_of(10)) {
             spoil(backend, name, u64::from(choice) / 3 + seed);
             spoiled.push(name.clone());
             if choice % 4 != 0 && backend.length(&mirror).is_ok() {
