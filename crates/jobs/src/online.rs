@@ -255,7 +255,7 @@ impl Server {
     }
 
     /// Sees that no other catalog of this server has taken the part on: one that was rebuilt, while this one was thought lost.
-    fn must_own(&self, part: &Volume) -> Result<(), JobError> {
+    pub(crate) fn must_own(&self, part: &Volume) -> Result<(), JobError> {
         let own = self.lineage()?;
         if own.frozen.is_some() {
             return Ok(());

@@ -1,19 +1,20 @@
-//! Verifying the pool, and writing down what was found.
+//! Verifying the pool or the parts of vaults, mending one from the other, and writing down what was found.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path, sync::Arc};
 
 use resurgam_catalog::{PointRecord, VolumeRecord};
 use resurgam_model::{
-    PointId,
+    PointId, VolumeId,
+    place::VolumeRole,
     point::PointState,
     report::{Damage, VerifyReport},
 };
 use resurgam_store::{
-    Cancel, Meter, StoreError,
-    backend::{Backend, directory::Directory},
+    Cancel, Meter, StoreError, Volume,
+    backend::Backend,
     pack::MIRROR,
     point::{ReplicaPlace, server_directory},
-    verify::{KnownPoint, verify},
+    verify::{Donor, KnownPoint, Verified, heal, verify},
     volume::{VOLUME_TOML, parse_header},
 };
 
@@ -29,14 +30,20 @@ pub struct Verify {
     pub read_data_percent: Option<u8>,
     /// Mend what can be mended.
     pub repair: bool,
+    /// The parts of vaults, instead of the pool.
+    pub online: bool,
 }
 
 impl Server {
-    /// Verifies every volume.
+    /// Verifies every volume of the pool, or the server's part of every vault. With `repair`, each is a donor of what
+    /// the others have lost.
     pub fn verify(&self, what: &Verify, meter: &Meter, cancel: &Cancel) -> Result<VerifyReport, JobError> {
         let mut report = VerifyReport::default();
         let mut first = None;
-        for record in self.catalog.pool()? {
+        let role = if what.online { VolumeRole::Vault } else { VolumeRole::Pool };
+        let mut records = self.catalog.volumes()?;
+        records.retain(|record| record.role == role);
+        for record in records {
             let about = About {
                 kind: "verify",
                 subject: format!("volume {} in {}", record.id, record.location),
@@ -76,7 +83,7 @@ impl Server {
         let mut report = VerifyReport::default();
         let volume = match self.open_volume(record) {
             Err(JobError::Store(error)) if what.repair => {
-                put_header_back(record, error)?;
+                put_header_back(&*self.backend_at(Path::new(&record.location))?, record, error)?;
                 report.damage.push(Damage {
                     object: VOLUME_TOML.to_owned(),
                     what: "both copies were damaged".to_owned(),
@@ -86,6 +93,9 @@ impl Server {
             }
             opened => opened?,
         };
+        if what.repair && record.role == VolumeRole::Vault {
+            self.must_own(&volume)?;
+        }
         let points: Vec<PointRecord> =
             self.catalog.points(None)?.into_iter().filter(|point| point.entry.volume == record.id).collect();
         let known: Vec<KnownPoint> = points
@@ -105,8 +115,11 @@ impl Server {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
         };
         let before = meter.read.get();
-        let found = Self::with_reserve(&volume, || verify(&volume, &how, meter, cancel))?;
+        let mut found = Self::with_reserve(&volume, || verify(&volume, &how, meter, cancel))?;
         report.checked_bytes = meter.read.get() - before;
+        if what.repair && found.has_losses() {
+            self.heal(&volume, &mut found, how.threads, meter, cancel)?;
+        }
         let damage = |finding: resurgam_store::verify::Finding| Damage {
             object: finding.object,
             what: finding.what,
@@ -115,7 +128,21 @@ impl Server {
         report.damage.extend(found.findings.into_iter().map(damage));
         let affected: HashSet<PointId> = found.affected.iter().map(|(_, point)| *point).collect();
         let present: HashSet<PointId> = volume.point_names()?.into_iter().map(|(_, point)| point).collect();
-        for point in &points {
+        report.affected_points.extend(self.note_states(&points, &present, &affected));
+        let unknown = affected.iter().filter(|id| points.iter().all(|point| point.entry.id != **id));
+        report.affected_points.extend(unknown);
+        Ok(report)
+    }
+
+    /// Writes down in which state points are. Those that cannot be restored whole.
+    fn note_states(
+        &self,
+        points: &[PointRecord],
+        present: &HashSet<PointId>,
+        affected: &HashSet<PointId>,
+    ) -> Vec<PointId> {
+        let mut lost = Vec::new();
+        for point in points {
             let was_partial = String::from_utf8_lossy(&point.document).contains("state = \"partial\"");
             let state = if !present.contains(&point.entry.id) {
                 PointState::Missing
@@ -127,7 +154,7 @@ impl Server {
                 PointState::Complete
             };
             if matches!(state, PointState::Missing | PointState::Damaged) {
-                report.affected_points.push(point.entry.id);
+                lost.push(point.entry.id);
             }
             if state != point.entry.state
                 && let Err(error) = self.catalog.set_point_state(point.entry.id, state)
@@ -139,15 +166,56 @@ impl Server {
                 ));
             }
         }
-        let unknown = affected.iter().filter(|id| points.iter().all(|point| point.entry.id != **id));
-        report.affected_points.extend(unknown);
-        Ok(report)
+        lost
+    }
+
+    /// Mends what points of a volume have lost from every other volume of the server that can be reached. Whatever keeps it
+    /// from that takes nothing away from what was found.
+    fn heal(
+        &self,
+        volume: &Arc<Volume>,
+        found: &mut Verified,
+        threads: usize,
+        meter: &Meter,
+        cancel: &Cancel,
+    ) -> Result<(), JobError> {
+        let donors = self.donors_for(volume.id())?;
+        match Self::with_reserve(volume, || heal(volume, &donors, found, threads, meter, cancel)) {
+            Ok(healed) => {
+                for (name, error) in healed.passed_over {
+                    self.notice(format!("{name} could not help to mend: {error}"));
+                }
+            }
+            Err(error) if error.is_cancelled() => return Err(error),
+            Err(error) => self.notice(format!("nothing more could be mended from other volumes: {error}")),
+        }
+        Ok(())
+    }
+
+    /// Every other volume of the server that can be opened, those of the pool first: they are near.
+    fn donors_for(&self, wants: VolumeId) -> Result<Vec<Donor>, JobError> {
+        let mut records = self.catalog.volumes()?;
+        records.retain(|record| record.id != wants);
+        records.sort_by_key(|record| record.role != VolumeRole::Pool);
+        let vaults = self.catalog.vaults()?;
+        let mut donors = Vec::new();
+        for record in records {
+            let vault = vaults.iter().find(|vault| vault.part == record.id);
+            let name = match vault {
+                Some(vault) => format!("the vault {}", vault.name),
+                None => format!("the volume {}", record.location),
+            };
+            match self.open_volume(&record) {
+                Ok(volume) => donors.push(Donor { name, volume }),
+                Err(error) => self.notice(format!("{name} could not help to mend: {error}")),
+            }
+        }
+        Ok(donors)
     }
 }
 
 /// Writes VOLUME.toml anew from the catalog's copy, where both that the volume has are damaged.
-fn put_header_back(record: &VolumeRecord, error: StoreError) -> Result<(), JobError> {
-    let backend = Directory::local(record.location.as_ref());
+fn put_header_back(backend: &dyn Backend, record: &VolumeRecord, error: StoreError) -> Result<(), JobError> {
     let sound = parse_header(VOLUME_TOML, record.document.as_bytes()).is_ok_and(|header| header.volume == record.id);
     // A volume that is not there at all is not mounted; one whose packs are there has lost its head.
     if !error.is_damage() && !matches!(error, StoreError::Refused { .. })

@@ -156,7 +156,7 @@ impl<'a> Home<'a> {
             Work::Verify => {
                 // A server that may not delete has reasons not to trust its own view; it looks and mends nothing.
                 let repair = !tasks::is_frozen(server)?;
-                let what = Verify { read_data_percent: Some(VERIFIED_PERCENT), repair };
+                let what = Verify { read_data_percent: Some(VERIFIED_PERCENT), repair, online: false };
                 let report = server.verify(&what, &meter, cancel)?;
                 let left = report.damage.iter().filter(|damage| !damage.mended).count();
                 Ok(format!("{} faults found, {left} left", report.damage.len()))

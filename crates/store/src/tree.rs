@@ -10,7 +10,7 @@ mod read;
 mod write;
 
 pub use content::fuzz_list;
-pub(crate) use content::walk as walk_extents;
+pub(crate) use content::{List, parse as parse_list, walk as walk_extents};
 pub use read::TreeReader;
 pub(crate) use read::parse_page;
 pub use write::TreeWriter;

@@ -6,28 +6,34 @@
 //!
 //! What mends: the second copy of whatever is stored twice; parity; and a document that the caller has kept. A pack
 //! that nothing mends is taken apart: what is sound in it moves to a new pack, the damaged one goes to `quarantine/`,
-//! so that the blobs that are lost are in no pack, and the next backup of their source stores them again.
+//! so that the blobs that are lost are in no pack, and the next backup of their source stores them again. Before that,
+//! [`heal`] fetches them from other volumes of the server, where those have them.
 //! Damage is told from distance: what cannot be reached is an error, and ends the run.
 
 mod documents;
+mod heal;
 mod packs;
 mod points;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
+pub use heal::{Donor, Healed, heal};
 use resurgam_model::PointId;
 
 use crate::{
     backend::Held,
+    entry::BlobId,
     error::{Fault, StoreError},
     index::INDEX,
     load::Loaded,
     meter::{Cancel, Meter},
+    pack::PackId,
     point::ReplicaPlace,
     volume::{COLLECTOR, Volume},
 };
 
 /// How a volume is to be verified.
+#[derive(Clone, Copy)]
 pub struct Verify<'a> {
     /// Read packs and prove every byte; of this share of them, in percent.
     pub read_data: Option<u8>,
@@ -74,9 +80,17 @@ pub struct Verified {
     pub findings: Vec<Finding>,
     /// Points that cannot be restored whole.
     pub affected: Vec<(ReplicaPlace, PointId)>,
+    /// Blobs that packs have lost, as far as the index said what was in them.
+    lost: HashSet<(PackId, BlobId)>,
 }
 
 impl Verified {
+    /// Whether anything is left that other volumes may help with.
+    pub fn has_losses(&self) -> bool {
+        let is_lost = |finding: &Finding| !finding.mended && heal::pack_of(finding).is_some();
+        !self.affected.is_empty() || self.findings.iter().any(is_lost)
+    }
+
     fn found(&mut self, object: impl Into<String>, what: impl Into<String>, mended: bool) {
         self.findings.push(Finding { object: object.into(), what: what.into(), mended });
     }
@@ -88,9 +102,21 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
     let lock = lock.as_deref();
     let mut verified = Verified::default();
     let proved = documents::verify(volume, how, cancel, &mut verified)?;
-    let lost = packs::verify(volume, how, lock, meter, cancel, &mut verified)?;
+    let mut lost = packs::verify(volume, how, &HashSet::new(), lock, meter, cancel, &mut verified)?;
+    let before = verified.findings.len();
+    let suspects = points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
+    if how.repair && !suspects.is_empty() {
+        // Pages lie in packs that are damaged, and that nobody looked through. Now somebody does.
+        verified.findings.truncate(before);
+        verified.affected.clear();
+        let unread = Verify { read_data: None, ..*how };
+        let more = packs::verify(volume, &unread, &suspects, lock, meter, cancel, &mut verified)?;
+        lost.index = more.index;
+        lost.damaged.extend(more.damaged);
+        points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
+    }
     verified.checked_bytes = meter.read.get();
-    points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
+    verified.lost = lost.damaged;
     if how.repair {
         volume
             .backend()

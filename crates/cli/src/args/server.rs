@@ -67,9 +67,12 @@ pub(crate) struct Verify {
     #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "100",
           value_parser = clap::value_parser!(u8).range(1..=100))]
     pub(crate) read_data: Option<u8>,
-    /// Mend from parity what can be mended
+    /// Mend what can be mended: from parity, and from other volumes and vaults of the server
     #[arg(long)]
     pub(crate) repair: bool,
+    /// Verify what the server has in vaults, instead of the pool
+    #[arg(long)]
+    pub(crate) online: bool,
 }
 
 /// `expire`

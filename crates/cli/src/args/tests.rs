@@ -38,6 +38,7 @@ fn every_command_of_the_contract_is_read() {
         "verify",
         "verify --read-data",
         "verify --read-data 10 --repair",
+        "verify --online --repair",
         "expire --dry-run",
         "expire --point 01 --point 02",
         "prune --dry-run",

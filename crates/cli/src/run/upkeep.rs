@@ -7,7 +7,7 @@ use super::Context;
 use crate::{Ending, args, failure::Failure, progress::watched, show::report, signals};
 
 pub(super) fn verify(context: &Context<'_>, arguments: args::Verify) -> Result<Ending, Failure> {
-    let what = Verify { read_data_percent: arguments.read_data, repair: arguments.repair };
+    let what = Verify { read_data_percent: arguments.read_data, repair: arguments.repair, online: arguments.online };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;
     let report = watched(context.output, "verifying", |meter| server.verify(&what, meter, &cancel))?;

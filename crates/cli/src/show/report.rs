@@ -46,10 +46,10 @@ pub(crate) fn verified(report: &VerifyReport, was_data_read: bool, asked_to_repa
     }
     if left > 0 {
         let next = if asked_to_repair {
-            "Parity was not enough. The next backup of a source stores anew what the source still has: \
+            "Parity was not enough, and no other copy that could be read has it. The next backup of a source stores anew what the source still has: \
              `resurgam backup --consistency-check`, then `resurgam verify --read-data` again.\n"
         } else {
-            "`resurgam verify --read-data --repair` mends what parity can mend.\n"
+            "`resurgam verify --read-data --repair` mends what parity or another copy can mend.\n"
         };
         text.push_str(next);
     }

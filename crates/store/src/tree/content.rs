@@ -71,12 +71,16 @@ pub(super) fn content(
     Ok(Content::Listed { depth, lists })
 }
 
-enum List {
+/// A list, read.
+pub(crate) enum List {
+    /// What the content is made of.
     Extents(Vec<Extent>),
+    /// Lists of the level below.
     Lists(Vec<ListRef>),
 }
 
-fn parse(bytes: &[u8], depth: u8) -> Option<List> {
+/// Reads a list. `None`: it is none of this depth.
+pub(crate) fn parse(bytes: &[u8], depth: u8) -> Option<List> {
     let mut input = Input(bytes);
     if input.byte()? != VERSION || input.byte()? != depth {
         return None;

@@ -46,9 +46,11 @@ struct Look {
     mended: Vec<(usize, Vec<u8>)>,
 }
 
+/// `suspects`: packs that are read whatever `how` says.
 pub(super) fn verify(
     volume: &Arc<Volume>,
     how: &Verify<'_>,
+    suspects: &HashSet<PackId>,
     lock: Option<&dyn Held>,
     meter: &Meter,
     cancel: &Cancel,
@@ -82,7 +84,7 @@ pub(super) fn verify(
         // A pack that is going to be deleted may be gone already.
         .filter(|(id, _)| !condemned.packs.contains(id))
         .map(|(id, indexed)| {
-            let due = how.read_data.is_some_and(|percent| is_due(id, percent, how.turn));
+            let due = suspects.contains(&id) || how.read_data.is_some_and(|percent| is_due(id, percent, how.turn));
             let sound = indexed.is_some_and(|pack| {
                 present.get(&id) == Some(&pack.length)
                     && (pack.kind == PackKind::Data || second.get(&id.mirror()) == Some(&pack.length))

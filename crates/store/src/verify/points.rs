@@ -1,7 +1,7 @@
 //! Which points cannot be restored whole: every page is read and proved once, however many points share it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -12,6 +12,7 @@ use crate::{
     entry::{BlobId, Extent, Kind},
     error::StoreError,
     meter::Cancel,
+    pack::PackId,
     parallel,
     point::ReplicaPlace,
     reader::Reader,
@@ -19,9 +20,13 @@ use crate::{
     volume::Volume,
 };
 
+/// What is found of a point that is not whole although no pack is known to be damaged.
+pub(super) const LACKING: &str = "content that it needs is in no pack";
+
 /// A point by name.
 type Name = (ReplicaPlace, PointId);
 
+/// Which points are not whole. Returns the packs that should have pages which cannot be read.
 pub(super) fn verify(
     volume: &Arc<Volume>,
     how: &Verify<'_>,
@@ -29,7 +34,27 @@ pub(super) fn verify(
     lost: &Lost,
     cancel: &Cancel,
     verified: &mut Verified,
-) -> Result<(), StoreError> {
+) -> Result<HashSet<PackId>, StoreError> {
+    // Points that were given up since their documents were read need not be whole; new ones are looked at.
+    let lost_pages = look(volume, how.threads, volume.point_names()?, proved, lost, cancel, verified)?;
+    // Content that no pack has, and no pack is known to have lost: its pack is gone, and the index with it.
+    if verified.findings.iter().all(|finding| finding.mended) {
+        let lacking: Vec<String> = verified.affected.iter().map(|(place, point)| place.point(*point)).collect();
+        lacking.into_iter().for_each(|name| verified.found(name, LACKING, false));
+    }
+    Ok(lost_pages.iter().flat_map(|page| lost.index.copies(page)).map(|copy| copy.pack.id).collect())
+}
+
+/// Which of some points, sorted by name, cannot be restored whole; and the pages that are lost of them.
+pub(super) fn look(
+    volume: &Arc<Volume>,
+    threads: usize,
+    names: Vec<Name>,
+    proved: &Proved,
+    lost: &Lost,
+    cancel: &Cancel,
+    verified: &mut Verified,
+) -> Result<Vec<BlobId>, StoreError> {
     // Where all packs are as they should be, the index that was loaded to see that serves to read as well.
     let reader = if lost.index.excludes_nothing() {
         Reader::with_index(volume, Arc::clone(&lost.index))
@@ -37,20 +62,19 @@ pub(super) fn verify(
         Reader::new(volume)?
     };
     let trees = Trees { volume, reader, lost, cancel, known: Mutex::default() };
-    // Points that were given up since their documents were read need not be whole; new ones are looked at.
-    let names = volume.point_names()?;
     // Points of one replica share most pages: one thread walks them all.
     let replicas: Vec<&[Name]> = names.chunk_by(|one, next| one.0 == next.0).collect();
-    let found = parallel::map(replicas, how.threads, || Ok(()), |(), names| trees.replica(names, proved))?;
+    let found = parallel::map(replicas, threads, || Ok(()), |(), names| trees.replica(names, proved))?;
     let mut lost_pages = BTreeMap::new();
     for (affected, pages) in found {
         verified.affected.extend(affected);
         lost_pages.extend(pages);
     }
+    let pages = lost_pages.keys().copied().collect();
     for (page, what) in lost_pages {
         verified.found(format!("page {page}"), what, false);
     }
-    Ok(())
+    Ok(pages)
 }
 
 struct Trees<'a> {
@@ -62,7 +86,7 @@ struct Trees<'a> {
     known: Mutex<HashMap<BlobId, bool>>,
 }
 
-/// Pages that cannot be read, and why.
+/// Pages, and lists of extents, that cannot be read, and why.
 type LostPages = BTreeMap<BlobId, String>;
 
 impl Trees<'_> {
@@ -123,7 +147,7 @@ impl Trees<'_> {
                 let mut whole = true;
                 for entry in entries {
                     if let Kind::File { content, .. } = &entry.kind {
-                        whole &= self.has_content(content)?;
+                        whole &= self.has_content(content, lost)?;
                     }
                 }
                 whole
@@ -138,9 +162,14 @@ impl Trees<'_> {
         Ok(whole)
     }
 
-    fn has_content(&self, content: &crate::entry::Content) -> Result<bool, StoreError> {
+    fn has_content(&self, content: &crate::entry::Content, lost: &mut LostPages) -> Result<bool, StoreError> {
         let mut whole = true;
-        let walked = walk_extents(&self.reader, content, &mut |_| true, &mut |extent| {
+        let mut last = None;
+        let list = &mut |list: &BlobId| {
+            last = Some(*list);
+            true
+        };
+        let walked = walk_extents(&self.reader, content, list, &mut |extent| {
             if let Extent::Data { blob, .. } = extent {
                 whole &= self.lost.is_sound(&blob);
             }
@@ -148,7 +177,10 @@ impl Trees<'_> {
         });
         match walked {
             Ok(()) => Ok(whole),
-            Err(error) if error.is_damage() => Ok(false),
+            Err(error) if error.is_damage() => {
+                lost.extend(last.map(|list| (list, error.to_string())));
+                Ok(false)
+            }
             Err(error) => Err(error),
         }
     }
