@@ -80,6 +80,7 @@ impl JobError {
         let text = match self {
             Self::Request { remedy, .. } => return remedy.clone(),
             Self::Catalog(error) => return error.remedy().to_owned(),
+            Self::Store(StoreError::Backend(error)) if error.object.contains("://") => of_store(error.kind),
             Self::Store(StoreError::Backend(error)) => match error.kind {
                 Fault::Full => {
                     "free space on that disk, or run `resurgam expire` and `resurgam prune`; what was stored so far is found again"
@@ -107,5 +108,20 @@ impl JobError {
     /// Whether somebody asked for the work to stop.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Store(StoreError::Cancelled))
+    }
+}
+
+/// What to do about a fault of an object store.
+fn of_store(kind: Fault) -> &'static str {
+    match kind {
+        Fault::Full => "see what the store's owner allows; what was stored so far is found again",
+        Fault::ReadOnly | Fault::Denied => {
+            "see that the keys for the store are right and may do this, and that this machine's clock is right"
+        }
+        Fault::NotFound => "see that the container or bucket is there, and that the URL names it",
+        Fault::Exists | Fault::Io => {
+            "see that the store can be reached from here (its name, the network), then run the command again; it goes on from \
+             what was stored"
+        }
     }
 }
