@@ -37,4 +37,5 @@ mod sync_kills;
 mod tidy;
 mod together;
 mod unreadable;
+mod vaults;
 mod without_home;
