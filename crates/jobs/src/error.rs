@@ -64,6 +64,7 @@ impl JobError {
             },
             Self::Store(StoreError::Corrupt { .. } | StoreError::MissingBlob(_)) => "volume-damaged",
             Self::Store(StoreError::Refused { .. }) => "volume-refused",
+            Self::Store(StoreError::WrongPassphrase { .. }) => "passphrase-wrong",
             Self::Store(StoreError::Busy(_)) => "busy",
             Self::Store(StoreError::Cancelled) => "cancelled",
             Self::Store(StoreError::Internal(_)) => "internal",
@@ -94,6 +95,9 @@ impl JobError {
                 "run `resurgam verify --read-data --repair`"
             }
             Self::Store(StoreError::Refused { .. }) => "the message says what is needed",
+            Self::Store(StoreError::WrongPassphrase { .. }) => {
+                "give the passphrase that was set for it last; a space or a line more than the one at the end counts"
+            }
             Self::Store(StoreError::Busy(_)) => "wait until the other command has ended, then run this one again",
             Self::Store(StoreError::Cancelled) => "run the command again; it goes on from what was stored",
             Self::Store(StoreError::Internal(_)) => "this is a defect of resurgam: report it with this message",
