@@ -38,4 +38,5 @@ mod tidy;
 mod together;
 mod unreadable;
 mod vault_mending;
+mod vaults;
 mod without_home;

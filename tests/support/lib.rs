@@ -31,6 +31,7 @@ pub mod running;
 pub mod scene;
 pub mod slow;
 pub mod spoil;
+pub mod store;
 pub mod watch;
 
 pub use compare::{AsItWas, assert_same, differences, rsync_differences};
@@ -42,3 +43,4 @@ pub use random::Random;
 pub use rows::Rows;
 pub use running::Running;
 pub use scene::Scene;
+pub use store::{Service, Store};

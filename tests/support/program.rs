@@ -12,6 +12,20 @@ use crate::{outcome::Outcome, running::Running};
 /// No command of a test may take longer: it hangs.
 const COMMAND_LIMIT: Duration = Duration::from_secs(180);
 
+/// What would open an object store, or lead to another.
+const STORES: &[&str] = &[
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AZURE_STORAGE_ACCOUNT",
+    "AZURE_STORAGE_KEY",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CONNECTION_STRING",
+];
+
 /// Arguments of mixed types as the list that [`Program::run`] takes.
 #[macro_export]
 macro_rules! args {
@@ -86,6 +100,8 @@ impl Program {
 
     fn surround(&self, command: &mut Command) {
         for name in ["RESURGAM_HOME", "RESURGAM_PASSPHRASE_FILE", "RESURGAM_CATALOG", "XDG_DATA_HOME", "RUST_BACKTRACE"]
+            .iter()
+            .chain(STORES)
         {
             command.env_remove(name);
         }

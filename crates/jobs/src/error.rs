@@ -64,6 +64,7 @@ impl JobError {
             },
             Self::Store(StoreError::Corrupt { .. } | StoreError::MissingBlob(_)) => "volume-damaged",
             Self::Store(StoreError::Refused { .. }) => "volume-refused",
+            Self::Store(StoreError::WrongPassphrase { .. }) => "passphrase-wrong",
             Self::Store(StoreError::Busy(_)) => "busy",
             Self::Store(StoreError::Cancelled) => "cancelled",
             Self::Store(StoreError::Internal(_)) => "internal",
@@ -80,6 +81,7 @@ impl JobError {
         let text = match self {
             Self::Request { remedy, .. } => return remedy.clone(),
             Self::Catalog(error) => return error.remedy().to_owned(),
+            Self::Store(StoreError::Backend(error)) if error.object.contains("://") => of_store(error.kind),
             Self::Store(StoreError::Backend(error)) => match error.kind {
                 Fault::Full => {
                     "free space on that disk, or run `resurgam expire` and `resurgam prune`; what was stored so far is found again"
@@ -93,6 +95,9 @@ impl JobError {
                 "run `resurgam verify --read-data --repair`"
             }
             Self::Store(StoreError::Refused { .. }) => "the message says what is needed",
+            Self::Store(StoreError::WrongPassphrase { .. }) => {
+                "give the passphrase that was set for it last; a space or a line more than the one at the end counts"
+            }
             Self::Store(StoreError::Busy(_)) => "wait until the other command has ended, then run this one again",
             Self::Store(StoreError::Cancelled) => "run the command again; it goes on from what was stored",
             Self::Store(StoreError::Internal(_)) => "this is a defect of resurgam: report it with this message",
@@ -107,5 +112,20 @@ impl JobError {
     /// Whether somebody asked for the work to stop.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Store(StoreError::Cancelled))
+    }
+}
+
+/// What to do about a fault of an object store.
+fn of_store(kind: Fault) -> &'static str {
+    match kind {
+        Fault::Full => "see what the store's owner allows; what was stored so far is found again",
+        Fault::ReadOnly | Fault::Denied => {
+            "see that the keys for the store are right and may do this, and that this machine's clock is right"
+        }
+        Fault::NotFound => "see that the container or bucket is there, and that the URL names it",
+        Fault::Exists | Fault::Io => {
+            "see that the store can be reached from here (its name, the network), then run the command again; it goes on from \
+             what was stored"
+        }
     }
 }

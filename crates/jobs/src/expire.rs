@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet, hash_map::Entry::Vacant};
 use resurgam_catalog::PointEntry;
 use resurgam_model::{
     bytepath::escape,
+    place::VolumeRole,
     point::PointState,
     policy::Source,
     report::{ExpireReport, Paused},
@@ -197,8 +198,12 @@ impl Server {
         let mut volumes = HashMap::new();
         for entry in entries {
             if let Vacant(place) = volumes.entry(entry.volume) {
-                match self.open_volume(&self.volume_record(entry.volume)?) {
+                let record = self.volume_record(entry.volume)?;
+                match self.open_volume(&record) {
                     Ok(volume) => {
+                        if record.role == VolumeRole::Vault {
+                            self.must_own(&volume)?;
+                        }
                         place.insert(volume);
                     }
                     // Nothing is there to be deleted.

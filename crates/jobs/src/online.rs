@@ -71,14 +71,32 @@ impl Server {
             group.online = Some(Online { vault: to, retention, every_seconds: every.or(usual), calendar });
             self.catalog.put_group(&group)?;
         }
+        self.protect_catalog_online(&vault)?;
         self.publish_capsules()
     }
 
-    /// The groups of some sources, and that of the server's own catalog.
+    /// What is online cannot be brought back without the catalog, unless by hand: it goes along, in the usual way, where
+    /// nobody has said how.
+    fn protect_catalog_online(&self, vault: &resurgam_model::charter::VaultCharter) -> Result<(), JobError> {
+        let Some(catalog) = self.catalog.sources()?.into_iter().find(|source| source.kind == SourceKind::Dpmdb) else {
+            return Ok(());
+        };
+        let Some(mut group) = self.catalog.group(catalog.group)?.filter(|group| group.online.is_none()) else {
+            return Ok(());
+        };
+        let (_, text) = self.rules_of(vault)?;
+        let days = USUAL.max(text.rules.minimum_days);
+        let retention = Retention { last: Some(USUAL), daily: Some(days), ..Retention::default() };
+        let every_seconds = Some(USUAL_EVERY_SECONDS);
+        group.online = Some(Online { vault: vault.id, retention, every_seconds, calendar: None });
+        Ok(self.catalog.put_group(&group)?)
+    }
+
+    /// The groups of some sources.
     pub fn groups_of(&self, sources: &[String]) -> Result<Vec<String>, JobError> {
         let mut groups = Vec::new();
         for source in self.catalog.sources()? {
-            let meant = sources.contains(&source.id.to_string()) || source.kind == SourceKind::Dpmdb;
+            let meant = sources.contains(&source.id.to_string());
             let id = source.group.to_string();
             if meant && !groups.contains(&id) {
                 groups.push(id);
@@ -256,6 +274,7 @@ impl Server {
 
     /// Sees that no other catalog of this server has taken the part on: one that was rebuilt, while this one was thought lost.
     pub(crate) fn must_own(&self, part: &Volume) -> Result<(), JobError> {
+        self.must_not_be_superseded("write into the vault")?;
         let own = self.lineage()?;
         if own.frozen.is_some() {
             return Ok(());

@@ -34,6 +34,7 @@ impl Server {
                 let volume = self.open_volume(&record)?;
                 self.must_hold_its_points(&record, &volume)?;
                 if record.role == VolumeRole::Vault && !dry_run {
+                    self.must_own(&volume)?;
                     self.purge_deleted(&record, &volume)?;
                 }
                 let how = Collect { dry_run, ..Collect::default() };

@@ -29,6 +29,12 @@ pub enum StoreError {
         /// What is refused and what to do about it.
         what: String,
     },
+    /// A passphrase was given, and nothing else opens the volume either.
+    #[error("{object}: the passphrase is wrong: none of the volume's key slots opens with it")]
+    WrongPassphrase {
+        /// Where the volume lies.
+        object: String,
+    },
     /// Somebody else holds what this needs.
     #[error("{0}")]
     Busy(String),
@@ -139,6 +145,7 @@ impl StoreError {
             Self::Corrupt { object, what } => Self::Corrupt { object: object.clone(), what: what.clone() },
             Self::MissingBlob(id) => Self::MissingBlob(*id),
             Self::Refused { object, what } => Self::Refused { object: object.clone(), what: what.clone() },
+            Self::WrongPassphrase { object } => Self::WrongPassphrase { object: object.clone() },
             Self::Busy(what) => Self::Busy(what.clone()),
             Self::Cancelled => Self::Cancelled,
             Self::Internal(what) => Self::Internal(what.clone()),

@@ -180,7 +180,8 @@ impl Volume {
     /// Opens a volume.
     ///
     /// # Errors
-    /// [`StoreError::Refused`] where it is of a newer format, or none of its key slots opens.
+    /// [`StoreError::Refused`] where it is of a newer format, or needs a passphrase; [`StoreError::WrongPassphrase`] where
+    /// none of its key slots opens with the one that was given.
     pub fn open(backend: Arc<dyn Backend>, unlock: &Unlock) -> Result<Self, StoreError> {
         let (header, keys) = Self::open_keys(&*backend, unlock)?;
         Ok(Self::with(backend, header, &keys))
@@ -193,14 +194,15 @@ impl Volume {
     /// As [`Volume::open`].
     pub fn open_keys(backend: &dyn Backend, unlock: &Unlock) -> Result<(VolumeHeader, VolumeKeys), StoreError> {
         let header = Self::header(backend)?;
-        let refused = |what: &str| StoreError::Refused { object: backend.location(), what: what.to_owned() };
         let keys = header.slots.iter().find_map(|slot| slot.open(header.volume, unlock));
         let keys = keys.ok_or_else(|| {
-            refused(if unlock.passphrase.is_some() {
-                "the passphrase is wrong: none of the volume's key slots opens with it"
+            let object = backend.location();
+            if unlock.passphrase.is_some() {
+                StoreError::WrongPassphrase { object }
             } else {
-                "the volume needs its passphrase: give --passphrase-file FILE"
-            })
+                let what = "the volume needs its passphrase: give --passphrase-file FILE".to_owned();
+                StoreError::Refused { object, what }
+            }
         })?;
         Ok((header, keys))
     }

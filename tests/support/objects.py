@@ -1,0 +1,94 @@
+#!/usr/bin/env python3
+"""Looks at what lies below an URL of an object store, and deletes it: objects.py list|dump|delete URL [DIRECTORY]
+
+For the tests: it owes nothing to the project's code. Requests are signed as the stores' protocols want it: version 4 for S3,
+Shared Key for Azure; the keys come from the environment, under the names that the stores' own tools use.
+"""
+import base64, datetime, email.utils, hashlib, hmac, http.client, os, sys, urllib.parse
+import xml.etree.ElementTree as xml
+
+
+def mac(key, text, algorithm=hashlib.sha256):
+    return hmac.new(key, text.encode(), algorithm).digest()
+
+
+class Store:
+    def __init__(self, url):
+        kind, rest = url.split("+http://")
+        self.is_azure = kind == "az"
+        self.host, path = rest.split("/", 1)
+        parts = path.split("/", 2 if self.is_azure else 1)
+        self.prefix = parts.pop()
+        self.root = "/" + "/".join(parts)
+        self.connection = http.client.HTTPConnection(self.host, timeout=30)
+
+    def request(self, method, path, query=()):
+        path = urllib.parse.quote(path, safe="/-_.~")
+        query = sorted(query)
+        headers = self.azure(method, path, query) if self.is_azure else self.s3(method, path, query)
+        text = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query)
+        self.connection.request(method, f"{path}?{text}" if text else path, headers=headers)
+        answer = self.connection.getresponse()
+        body = answer.read()
+        if answer.status >= 300 and not (method == "DELETE" and answer.status == 404):
+            raise SystemExit(f"{method} {path}: {answer.status} {body[:300]!r}")
+        return body
+
+    def azure(self, method, path, query):
+        account = self.root.split("/")[1]
+        headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2020-12-06"}
+        lines = [method, *[""] * 11, *(f"{k}:{v}" for k, v in sorted(headers.items())), f"/{account}{path}"]
+        lines += [f"{k}:{v}" for k, v in query]
+        tag = mac(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(lines))
+        return headers | {"Authorization": f"SharedKey {account}:{base64.b64encode(tag).decode()}"}
+
+    def s3(self, method, path, query):
+        time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+        nothing = hashlib.sha256(b"").hexdigest()
+        headers = {"host": self.host, "x-amz-content-sha256": nothing, "x-amz-date": time}
+        text = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query)
+        names = ";".join(headers)
+        asked = "\n".join([method, path, text, *(f"{k}:{v}" for k, v in headers.items()), "", names, nothing])
+        scope = f"{time[:8]}/us-east-1/s3/aws4_request"
+        signed = "\n".join(["AWS4-HMAC-SHA256", time, scope, hashlib.sha256(asked.encode()).hexdigest()])
+        key = ("AWS4" + os.environ["AWS_SECRET_ACCESS_KEY"]).encode()
+        for part in scope.split("/"):
+            key = mac(key, part)
+        who = f"Credential={os.environ['AWS_ACCESS_KEY_ID']}/{scope}"
+        return headers | {"Authorization": f"AWS4-HMAC-SHA256 {who}, SignedHeaders={names}, Signature={mac(key, signed).hex()}"}
+
+    def names(self):
+        """Of all objects below the prefix, relative to it."""
+        after, below = "", self.prefix.rstrip("/") + "/"
+        while True:
+            if self.is_azure:
+                query = [("comp", "list"), ("prefix", below), ("restype", "container")] + [("marker", after)] * bool(after)
+            else:
+                query = [("list-type", "2"), ("prefix", below)] + [("continuation-token", after)] * bool(after)
+            page = xml.fromstring(self.request("GET", self.root, query))
+            plain = lambda element: element.tag.rsplit("}", 1)[-1]
+            wanted = "Name" if self.is_azure else "Key"
+            for element in page.iter():
+                if plain(element) in ("Blob", "Contents"):
+                    yield next(child.text for child in element if plain(child) == wanted)[len(below):]
+            after = next((e.text for e in page if plain(e) in ("NextMarker", "NextContinuationToken")), None)
+            if not after:
+                return
+
+    def path(self, name):
+        return f"{self.root}/{self.prefix.rstrip('/')}/{name}"
+
+
+what, store = sys.argv[1], Store(sys.argv[2])
+for name in sorted(store.names()):
+    if what == "list":
+        print(name)
+    elif what == "dump":
+        file = os.path.join(sys.argv[3], name)
+        os.makedirs(os.path.dirname(file), exist_ok=True)
+        with open(file, "wb") as to:
+            to.write(store.request("GET", store.path(name)))
+    elif what == "delete":
+        store.request("DELETE", store.path(name))
+    else:
+        raise SystemExit(f"no such command: {what}")
