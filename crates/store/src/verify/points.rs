@@ -11,6 +11,7 @@ use super::{Verified, Verify, documents::Proved, packs::Lost};
 use crate::{
     entry::{BlobId, Extent, Kind},
     error::StoreError,
+    load::Loaded,
     meter::Cancel,
     pack::PackId,
     parallel,
@@ -36,7 +37,17 @@ pub(super) fn verify(
     verified: &mut Verified,
 ) -> Result<HashSet<PackId>, StoreError> {
     // Points that were given up since their documents were read need not be whole; new ones are looked at.
-    let lost_pages = look(volume, how.threads, volume.point_names()?, proved, lost, cancel, verified)?;
+    let before = verified.findings.len();
+    let mut lost_pages = look(volume, how.threads, volume.point_names()?, proved, lost, cancel, verified)?;
+    if !verified.affected.is_empty() {
+        // A point that was made since the index was read needs what only the index of now has.
+        let names = std::mem::take(&mut verified.affected);
+        verified.findings.truncate(before);
+        let mut loaded = Loaded::segments(volume)?;
+        loaded.match_packs(volume)?;
+        let now = Lost { index: Arc::new(loaded.index), damaged: lost.damaged.clone() };
+        lost_pages = look(volume, how.threads, names, proved, &now, cancel, verified)?;
+    }
     // Content that no pack has, and no pack is known to have lost: its pack is gone, and the index with it.
     if verified.findings.iter().all(|finding| finding.mended) {
         let lacking: Vec<String> = verified.affected.iter().map(|(place, point)| place.point(*point)).collect();
