@@ -91,6 +91,10 @@ impl Server {
     /// What is to be given up: of what no rule keeps, only what can be reached; of what was named, all.
     fn plan_in_reach(&self, named: &[String]) -> Result<(ExpireReport, Vec<PointEntry>), JobError> {
         let (mut report, mut entries) = self.plan(named)?;
+        let parts: HashSet<_> = self.catalog.vaults()?.into_iter().map(|vault| vault.part).collect();
+        for point in &mut report.expired {
+            point.online = parts.contains(&point.volume);
+        }
         if named.is_empty() {
             self.leave_out_of_reach(&mut report, &mut entries)?;
         }
