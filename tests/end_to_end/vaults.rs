@@ -33,9 +33,12 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
-use resurgam_tests::{Outcome, Point, Program, Random, Scene, Service, Store, args, parts::run_tool, plain_tree};
+use resurgam_tests::{
+    Outcome, Point, Program, Random, Running, Scene, Service, Store, args, parts::run_tool, plain_tree,
+};
 use serde_json::Value;
 
 /// What every server here says to its vault.
@@ -171,6 +174,13 @@ impl<'a> Protected<'a> {
         assert_eq!(parts.len(), 1, "{parts:?}");
         format!("servers/{}", parts[0])
     }
+}
+
+/// Runs a command under a clock that is wrong by so much.
+fn at_another_time(program: &Program, step: &str, arguments: impl IntoIterator<Item = OsString>) -> Outcome {
+    let mut faketime = Command::new("faketime");
+    faketime.args(["-f", step]);
+    Running::start(&mut program.command_under(faketime, arguments)).finish(Duration::from_secs(180))
 }
 
 /// The online ones of the points that a command made or lists, but for those of the catalog.

@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 """Looks at what lies below an URL of an object store, and deletes it: objects.py list|dump|delete URL [DIRECTORY]
 
+`objects.py remove URL` deletes the one object that the URL names.
+
 For the tests: it owes nothing to the project's code. Requests are signed as the stores' protocols want it: version 4 for S3,
 Shared Key for Azure; the keys come from the environment, under the names that the stores' own tools use.
 """
@@ -80,6 +82,9 @@ class Store:
 
 
 what, store = sys.argv[1], Store(sys.argv[2])
+if what == "remove":
+    store.request("DELETE", f"{store.root}/{store.prefix}")
+    sys.exit()
 for name in sorted(store.names()):
     if what == "list":
         print(name)

@@ -121,6 +121,15 @@ impl Store {
         }
     }
 
+    /// Deletes the object of this name.
+    pub fn remove(&self, name: &str) {
+        if self.service == Service::Directory {
+            fs::remove_file(Path::new(&self.url).join(name)).unwrap();
+        } else {
+            self.objects("remove", name, None);
+        }
+    }
+
     fn objects(&self, what: &str, below: &str, to: Option<&Path>) -> String {
         let mut script = tempfile::NamedTempFile::with_suffix(".py").unwrap();
         script.write_all(include_bytes!("objects.py")).unwrap();

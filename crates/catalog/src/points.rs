@@ -2,8 +2,8 @@
 
 use resurgam_model::{
     PointId, ReplicaId, SourceId, Timestamp, VolumeId,
-    place::VolumeRole,
     point::{PointKind, PointState},
+    role::VolumeRole,
 };
 use sea_orm::{
     ColumnTrait, EntityTrait, FromQueryResult, Iterable, QueryFilter, QueryOrder, QuerySelect, Select, Set,

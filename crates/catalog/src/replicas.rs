@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use resurgam_model::{ReplicaId, SourceId, VolumeId, place::VolumeRole, replica::ReplicaState};
+use resurgam_model::{ReplicaId, SourceId, VolumeId, replica::ReplicaState, role::VolumeRole};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set,
     sea_query::{Expr, OnConflict},

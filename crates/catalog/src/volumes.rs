@@ -1,6 +1,6 @@
 //! Volumes: where the backups lie.
 
-use resurgam_model::{Timestamp, VolumeId, place::VolumeRole};
+use resurgam_model::{Timestamp, VolumeId, role::VolumeRole};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Set, sea_query::OnConflict};
 
 use crate::{

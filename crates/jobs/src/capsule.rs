@@ -140,7 +140,9 @@ impl Server {
             charter: charter.clone(),
         };
         volume.put_capsule(&name, text.to_table()?, &self.keyring.signing)?;
-        if self.superseded()?.is_none() {
+        // Where another catalog has taken this volume on, this one deletes nothing in it.
+        let is_superseded = lineage.frozen.as_ref().is_some_and(|reason| reason.starts_with(SUPERSEDED));
+        if !is_superseded && Self::successor_in(volume, lineage)?.is_none() {
             let keep = kept(names, &name);
             volume.forget_capsules(&|name| keep.contains(name))?;
         }

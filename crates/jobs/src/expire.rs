@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet, hash_map::Entry::Vacant};
 use resurgam_catalog::PointEntry;
 use resurgam_model::{
     bytepath::escape,
-    place::VolumeRole,
     point::PointState,
     policy::Source,
     report::{ExpireReport, Paused},
     retention::{Candidate, Guards, Note, Retention},
+    role::VolumeRole,
 };
 use resurgam_store::{Cancel, volume::DELETED_POINTS};
 
@@ -226,7 +226,9 @@ impl Server {
                     replica: entry.replica,
                 };
                 if volume.has(DELETED_POINTS) {
-                    volume.set_deleted(&place, entry.id, self.now(), &self.keyring.signing)?;
+                    // By the clock that is ahead: one that is behind must not end the days that it can come back.
+                    let now = self.clocks(volume.backend()).latest();
+                    volume.set_deleted(&place, entry.id, now, &self.keyring.signing)?;
                 } else {
                     volume.delete_point(&place, entry.id)?;
                 }

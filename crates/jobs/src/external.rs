@@ -23,6 +23,8 @@ use crate::{
     vault::{admit, parts},
 };
 
+/// What is kept of the vault's indexes, in the home.
+const KEPT: &str = "external";
 /// What is remembered, in the home.
 const EXTERNAL: &str = "external.toml";
 const TEXT_MAX: u64 = 1 << 16;
@@ -53,7 +55,7 @@ impl External {
         credentials: &str,
         now: resurgam_model::Timestamp,
     ) -> Result<Self, JobError> {
-        let admitted = admit(stores, credentials, now)?;
+        let admitted = admit(&of_home(home, stores), credentials, now)?;
         let url = admitted.credentials.url;
         let place = admitted.place.location();
         let access = admitted.access.into_iter().map(|access| KeptAccess { place: place.clone(), access }).collect();
@@ -64,7 +66,7 @@ impl External {
         })?;
         let text = Zeroizing::new(text);
         Directory::local(home).replace(EXTERNAL, text.as_bytes())?;
-        Ok(Self::of(stores, remembered))
+        Ok(Self::of(home, stores, remembered))
     }
 
     /// The vault that was added.
@@ -84,11 +86,11 @@ impl External {
             read => Zeroizing::new(read?),
         };
         let remembered = std::str::from_utf8(&bytes).ok().and_then(|text| toml::from_str(text).ok());
-        Ok(Self::of(stores, remembered.ok_or_else(nothing)?))
+        Ok(Self::of(home, stores, remembered.ok_or_else(nothing)?))
     }
 
-    fn of(stores: &Stores, remembered: Remembered) -> Self {
-        let mut stores = stores.clone();
+    fn of(home: &Path, stores: &Stores, remembered: Remembered) -> Self {
+        let mut stores = of_home(home, stores);
         stores.known.extend(remembered.access);
         Self { stores, url: remembered.url, name: remembered.name }
     }
@@ -108,7 +110,7 @@ impl External {
             JobError::request("home", format!("cannot clear {}: {error}", home.display()), "see that it belongs to you")
         };
         // What was cached of indexes is sealed, and useless to anybody; it goes all the same.
-        match fs::remove_dir_all(home.join("cache")) {
+        match fs::remove_dir_all(home.join(KEPT)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(unusable(error)),
             _ => Ok(()),
         }
@@ -152,6 +154,11 @@ impl External {
         let backend = std::sync::Arc::new(ReadOnly(self.stores.backend(Path::new(&location))?));
         VolumeReader::open_backend(backend, &Unlock { wrapping: None, passphrase: Some(passphrase) })
     }
+}
+
+/// Everything that is kept goes with `clear`.
+fn of_home(home: &Path, stores: &Stores) -> Stores {
+    Stores { directory: home.join(KEPT), ..stores.clone() }
 }
 
 fn summary(header: &VolumeHeader) -> ServerSummary {

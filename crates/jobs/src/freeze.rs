@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use resurgam_model::lineage::Lineage;
+
 use crate::{capsule::SUPERSEDED, error::JobError, server::Server};
 
 impl Server {
@@ -52,14 +54,18 @@ impl Server {
                 continue;
             }
             if let Some(reason) = Self::successor_in(&volume, &own)? {
-                self.notice("this catalog has been replaced by a restored one; it deletes nothing any more".to_owned());
-                let mut frozen = own;
-                frozen.frozen = Some(reason.clone());
-                self.catalog.set_lineage(&frozen)?;
+                self.give_way(own, &reason)?;
                 return Ok(Some(reason));
             }
         }
         Ok(None)
+    }
+
+    /// Writes down that another catalog has taken this one's place.
+    pub(crate) fn give_way(&self, mut own: Lineage, reason: &str) -> Result<(), JobError> {
+        self.notice("this catalog has been replaced by a restored one; it deletes nothing any more".to_owned());
+        own.frozen = Some(reason.to_owned());
+        Ok(self.catalog.set_lineage(&own)?)
     }
 
     /// Ends the freeze: a sync ended clean, or a person has accepted its report.

@@ -54,7 +54,7 @@ pub use stores::Stores;
 pub use survivability::read_about;
 pub use vault::{check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, make_pin};
 pub use verify::Verify;
-pub use volumes::is_clear;
+pub use volumes::{is_clear, role_of};
 
 #[cfg(test)]
 mod tests;

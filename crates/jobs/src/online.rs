@@ -6,12 +6,12 @@
 use resurgam_model::{
     PointId,
     bytepath::escape,
-    place::VolumeRole,
     point::PointState,
     policy::{Online, Source, SourceKind},
     replica::ReplicaState,
     report::{BackupReport, Failed},
     retention::Retention,
+    role::VolumeRole,
 };
 use resurgam_store::{
     Cancel, Meter, NewPoint, Reader, Session, Volume, copy_tree,
@@ -54,24 +54,24 @@ impl Server {
     /// # Errors
     /// Where no vault is meant, or the policy keeps points for less time than the vault asks for.
     pub fn protect_online(&self, groups: &[String], change: &OnlineChange) -> Result<(), JobError> {
-        let vault = self.find_vault(change.vault.as_deref())?;
         for name in groups {
             let mut group = self.find_group(name)?;
-            let before = group.online.clone();
+            let before = group.online.take();
+            // Where no vault is named, a group stays with its own.
+            let own = before.as_ref().map(|online| online.vault.to_string());
+            let vault = self.find_vault(change.vault.as_deref().or(own.as_deref()))?;
             let usual = || Retention { last: Some(USUAL), daily: Some(USUAL), ..Retention::default() };
             let known = before.as_ref().map(|online| online.retention.clone());
             let retention = change.retention.clone().or(known).unwrap_or_else(usual);
             check_retention(&retention)?;
             self.must_keep_long_enough(&retention, &vault)?;
-            let every = change.every_seconds.or_else(|| before.as_ref().and_then(|online| online.every_seconds));
-            let calendar =
-                change.calendar.clone().or_else(|| before.as_ref().and_then(|online| online.calendar.clone()));
+            let every = change.every_seconds.or(before.as_ref().and_then(|online| online.every_seconds));
+            let calendar = change.calendar.clone().or(before.and_then(|online| online.calendar));
             let usual = (every.is_none() && calendar.is_none()).then_some(USUAL_EVERY_SECONDS);
-            let to = if change.vault.is_some() { vault.id } else { before.map_or(vault.id, |online| online.vault) };
-            group.online = Some(Online { vault: to, retention, every_seconds: every.or(usual), calendar });
+            group.online = Some(Online { vault: vault.id, retention, every_seconds: every.or(usual), calendar });
             self.catalog.put_group(&group)?;
+            self.protect_catalog_online(&vault)?;
         }
-        self.protect_catalog_online(&vault)?;
         self.publish_capsules()
     }
 
@@ -120,7 +120,7 @@ impl Server {
     ) -> Result<(), JobError> {
         let (_, text) = self.rules_of(vault)?;
         let days = u64::from(text.rules.minimum_days);
-        if retention.keeps_everything() || kept_days(retention) >= days {
+        if retention.keeps_everything() || retention.surely_kept_days() >= days {
             return Ok(());
         }
         Err(JobError::request(
@@ -282,9 +282,7 @@ impl Server {
         match Self::successor_in(part, &own)? {
             None => Ok(()),
             Some(reason) => {
-                let mut frozen = own;
-                frozen.frozen = Some(reason);
-                self.catalog.set_lineage(&frozen)?;
+                self.give_way(own, &reason)?;
                 self.must_not_be_superseded("write into the vault")
             }
         }
@@ -323,19 +321,4 @@ impl Server {
         }
         Ok(self.catalog.add_point(&point_record(text, document))?)
     }
-}
-
-/// For how many days a policy surely keeps a point.
-fn kept_days(retention: &Retention) -> u64 {
-    let count = |rule: Option<u32>, days: u64| u64::from(rule.unwrap_or(0)) * days;
-    [
-        retention.within_seconds.unwrap_or(0) / 86_400,
-        count(retention.daily, 1),
-        count(retention.weekly, 7),
-        count(retention.monthly, 28),
-        count(retention.yearly, 365),
-    ]
-    .into_iter()
-    .max()
-    .unwrap_or(0)
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use resurgam_catalog::VolumeRecord;
-use resurgam_model::{PointId, place::VolumeRole, report::PruneReport};
+use resurgam_model::{PointId, report::PruneReport, role::VolumeRole};
 use resurgam_store::{
     Cancel, Volume,
     collect::{Collect, collect},

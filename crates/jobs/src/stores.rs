@@ -16,7 +16,7 @@ use resurgam_store::{
     keyring::KeptAccess,
 };
 
-use crate::error::JobError;
+use crate::{error::JobError, home};
 
 /// Leases of this home, and parts of indexes that need not be fetched twice.
 const LEASES: &str = "leases";
@@ -61,6 +61,21 @@ impl Stores {
         let store: Arc<dyn Backend> = Arc::new(ObjectBackend::open(&place, &access, &leases, &Limits::default())?);
         let cache = blake3::hash(place.to_string().as_bytes()).to_hex();
         Ok(Arc::new(Cached::new(store, &self.directory.join(CACHE).join(&cache[..16]))))
+    }
+
+    /// What is at a location that is to be written to: a directory is made where it is missing.
+    ///
+    /// # Errors
+    /// As [`Stores::backend`]; and where the directory cannot be made.
+    pub fn make(&self, location: &str) -> Result<Arc<dyn Backend>, JobError> {
+        let path = Path::new(location);
+        if !Self::is_url(path) {
+            home::create_private(path).map_err(|error| {
+                let message = format!("cannot use {location}: {error}");
+                JobError::request("place", message, "name a directory that can be written")
+            })?;
+        }
+        self.backend(path)
     }
 
     /// A place as it is written down: with the endpoint that the environment names.

@@ -9,9 +9,9 @@ use resurgam_model::{
     BytePath, Timestamp,
     charter::{CatalogCopy, CopyKind, DrillRecord},
     lineage::Lineage,
-    place::VolumeRole,
     policy::SourceKind,
     report::CopyStatus,
+    role::VolumeRole,
 };
 use resurgam_store::{Content, Extent, Kind, Reader, StoreError, TreeReader, TreeRoot, Volume};
 

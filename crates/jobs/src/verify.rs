@@ -5,9 +5,9 @@ use std::{collections::HashSet, path::Path, sync::Arc};
 use resurgam_catalog::{PointRecord, VolumeRecord};
 use resurgam_model::{
     PointId, VolumeId,
-    place::VolumeRole,
     point::PointState,
     report::{Damage, VerifyReport},
+    role::VolumeRole,
 };
 use resurgam_store::{
     Cancel, Meter, StoreError, Volume,

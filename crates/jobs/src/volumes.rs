@@ -8,14 +8,14 @@ use std::{
 };
 
 use resurgam_catalog::VolumeRecord;
-use resurgam_model::{VolumeId, id::by_prefix, place::VolumeRole, report::VolumeSummary};
+use resurgam_model::{VolumeId, id::by_prefix, report::VolumeSummary, role::VolumeRole};
 use resurgam_store::{
     StoreError, Volume,
     backend::{Backend, directory::Directory, read_only::ReadOnly},
     enrol::enrol_again,
     error::Fault,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
-    volume::{NewVolume, VOLUME_TOML, VolumeHeader, parse_header},
+    volume::{DELETED_POINTS, NewVolume, VOLUME_TOML, VolumeHeader, parse_header},
 };
 
 use crate::{
@@ -226,16 +226,27 @@ impl Server {
     }
 
     fn make_volume(&self, directory: &Path, passphrase: bool) -> Result<Arc<Volume>, JobError> {
-        let id = VolumeId::from_random(random()?);
-        let keys = VolumeKeys { identity: self.keyring.identity.clone(), sealing: Secret::random()? };
-        let slots = if passphrase {
+        self.new_volume(Arc::new(Directory::local(directory)), &[], |keys, id| {
+            if !passphrase {
+                return Ok(vec![Slot::clear(keys)]);
+            }
             let given = self.environment.passphrase.as_ref().ok_or_else(|| {
                 JobError::request("passphrase", "a volume with a passphrase needs one", "give --passphrase-file FILE")
             })?;
-            vec![Slot::keyring(&keys, id, &self.keyring.wrapping)?, Slot::passphrase(&keys, id, given)?]
-        } else {
-            vec![Slot::clear(&keys)]
-        };
+            Ok(vec![Slot::keyring(keys, id, &self.keyring.wrapping)?, Slot::passphrase(keys, id, given)?])
+        })
+    }
+
+    /// Makes a volume of this server, with keys of its own.
+    pub(crate) fn new_volume(
+        &self,
+        place: Arc<dyn Backend>,
+        features: &[&str],
+        slots: impl FnOnce(&VolumeKeys, VolumeId) -> Result<Vec<Slot>, JobError>,
+    ) -> Result<Arc<Volume>, JobError> {
+        let id = VolumeId::from_random(random()?);
+        let keys = VolumeKeys { identity: self.keyring.identity.clone(), sealing: Secret::random()? };
+        let slots = slots(&keys, id)?;
         let new = NewVolume {
             volume: id,
             server: self.keyring.server,
@@ -243,10 +254,10 @@ impl Server {
             signing: &self.keyring.signing,
             keys,
             slots,
-            features: &[],
+            features,
             created: self.now(),
         };
-        Ok(Arc::new(Volume::create(Arc::new(Directory::local(directory)), new)?))
+        Ok(Arc::new(Volume::create(place, new)?))
     }
 
     /// Forgets a volume (id, prefix, or path) without deleting anything in it. Refused while replicas lie there.
@@ -291,6 +302,13 @@ impl Server {
 pub fn is_clear(record: &VolumeRecord) -> bool {
     let header = parse_header(VOLUME_TOML, record.document.as_bytes());
     header.is_ok_and(|header| header.slots.iter().any(|slot| matches!(slot, Slot::Clear { .. })))
+}
+
+/// What a volume is for, by what it says of itself: only parts of vaults keep deleted points.
+pub fn role_of(document: &str) -> VolumeRole {
+    let header = parse_header(VOLUME_TOML, document.as_bytes());
+    let is_part = header.is_ok_and(|header| header.features.iter().any(|feature| feature == DELETED_POINTS));
+    if is_part { VolumeRole::Vault } else { VolumeRole::Pool }
 }
 
 /// Whether a directory has nothing in it but what a new file system has, or what making a volume had begun.

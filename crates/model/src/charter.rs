@@ -11,10 +11,10 @@ use crate::words::words;
 use crate::{
     GroupId, ReplicaId, ServerId, SourceId, Timestamp, VaultId, VolumeId,
     bytepath::escape,
-    place::VolumeRole,
     policy::{Group, Selection, Source, SourceKind},
     replica::ReplicaState,
     retention::Retention,
+    role::VolumeRole,
 };
 
 /// Everything that people decided.

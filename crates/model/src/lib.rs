@@ -10,13 +10,14 @@ pub mod bytepath;
 pub mod charter;
 pub mod id;
 pub mod lineage;
-pub mod place;
+
 pub mod point;
 pub mod policy;
 pub mod reconcile;
 pub mod replica;
 pub mod report;
 pub mod retention;
+pub mod role;
 pub mod schedule;
 pub mod words;
 

@@ -62,6 +62,13 @@ impl Retention {
         *self == Self::default()
     }
 
+    /// For how many days a point is surely kept, whatever other points there are.
+    pub fn surely_kept_days(&self) -> u64 {
+        let periods = [(self.daily, 1), (self.weekly, 7), (self.monthly, 28), (self.yearly, 365)];
+        let by_period = periods.map(|(count, days)| u64::from(count.unwrap_or(0)) * days);
+        by_period.into_iter().fold(self.within_seconds.unwrap_or(0) / 86_400, u64::max)
+    }
+
     /// The policy in words, for lists and questions.
     pub fn describe(&self) -> String {
         let mut rules = Vec::new();

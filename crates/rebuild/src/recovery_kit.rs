@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use resurgam_catalog::VolumeRecord;
 use resurgam_jobs::{JobError, Server, current_replica, is_clear, kit as setting};
-use resurgam_model::{charter::CopyKind, place::VolumeRole, policy::SourceKind};
+use resurgam_model::{charter::CopyKind, policy::SourceKind, role::VolumeRole};
 use resurgam_store::backend::{Backend, directory::Directory};
 use serde::Serialize;
 

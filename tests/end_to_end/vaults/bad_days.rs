@@ -11,6 +11,7 @@ on_each_store!(
     a_passphrase_that_is_weak_or_wrong_registers_nothing,
     a_vault_out_of_reach_harms_nothing,
     a_vault_that_was_emptied_is_told_and_harms_nothing_else,
+    a_part_without_its_head_is_not_begun_anew,
     an_old_home_that_comes_back_writes_nothing,
     two_servers_of_a_vault_do_not_mix,
 );
@@ -104,6 +105,26 @@ fn a_vault_that_was_emptied_is_told_and_harms_nothing_else(store: &Store) {
     next.done();
     assert_same(&server.scene.source, &server.scene.recovered(&next.point().id));
     assert_same(&copy, &server.scene.source);
+}
+
+fn a_part_without_its_head_is_not_begun_anew(store: &Store) {
+    let owner = Owner::new(store);
+    let mut server = Protected::new(&owner, "headless", 437);
+    let (point, copy) = server.back_up_online();
+    let part = server.part();
+    for head in ["VOLUME.toml", "mirror/VOLUME.toml"] {
+        store.remove(&format!("{part}/{head}"));
+    }
+    assert!(store.names(&part).iter().all(|name| !name.ends_with("VOLUME.toml")), "the head is gone");
+    let refused = server.register(&owner.credentials("again")).failed();
+    assert_eq!(refused.code, "part-without-head", "{refused:?}");
+    assert!(store.names(&part).iter().all(|name| !name.ends_with("VOLUME.toml")), "nothing was begun");
+    server.run(args!["verify", "--online", "--repair"]);
+    server.register(&owner.credentials("once-more")).done();
+    let to = server.scene.path("to");
+    server.run(args!["recover", point.id, "--to", to]);
+    assert_same(&copy, &to);
+    server.back_up_online();
 }
 
 fn an_old_home_that_comes_back_writes_nothing(store: &Store) {

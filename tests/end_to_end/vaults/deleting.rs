@@ -1,8 +1,14 @@
 //! Online points that are deleted come back for a while; and nothing that cannot be taken back happens without a PIN.
 
-use resurgam_tests::{Outcome, Program, Store, args, assert_same};
+use std::{fs, path::Path};
 
-use super::{Owner, Protected, secret};
+use resurgam_tests::{
+    Outcome, Program, Service, Store, args, assert_same,
+    parts::{Part, is_present},
+    plain_tree,
+};
+
+use super::{Owner, Protected, at_another_time, secret};
 
 on_each_store!(a_deleted_point_comes_back, what_deletes_takes_a_pin, the_passphrase_is_changed_with_a_pin_alone);
 
@@ -112,5 +118,38 @@ fn the_passphrase_is_changed_with_a_pin_alone(store: &Store) {
     let to = server.scene.path("to");
     let what = args!["reader", "recover", part, point.id, "--to", to, "--passphrase-file", new];
     reader.run(what).done();
+    assert_same(&copy, &to);
+}
+
+#[test]
+fn the_days_of_a_deleted_point_end_by_the_clock_and_not_before() {
+    if !is_present("the_days_of_a_deleted_point", &[Part::Tool("faketime")]) {
+        return;
+    }
+    let store = Store::of(Service::Directory, "the_days_of_a_deleted_point").unwrap();
+    let owner = Owner::new(&store);
+    let mut server = Protected::new(&owner, "days", 424);
+    let (deleted, _) = server.back_up_online();
+    let (kept, copy) = server.back_up_online();
+    server.run(args!["expire", "--point", deleted.id, "--pin", owner.pin()]);
+    let can_come_back = || server.run(args!["vault", "undelete"])["deleted"].as_array().unwrap().len();
+    at_another_time(&server.scene.program(), "+13d", args!["prune"]).done();
+    assert_eq!(can_come_back(), 1);
+    // What a killed command left in both places is no deleted point, however old.
+    server.run(args!["expire", "--point", kept.id, "--pin", owner.pin()]);
+    let below = Path::new(store.url()).join(server.part()).join("deleted");
+    let both = plain_tree::files_below(&below);
+    let of_kept = both.iter().find(|file| file.ends_with(&kept.id)).unwrap();
+    let aside = server.scene.path("aside");
+    fs::copy(of_kept, &aside).unwrap();
+    server.run(args!["vault", "undelete", kept.id]);
+    fs::copy(&aside, of_kept).unwrap();
+    assert_eq!(can_come_back(), 1);
+    at_another_time(&server.scene.program(), "+15d", args!["prune"]).done();
+    assert_eq!(can_come_back(), 0);
+    assert_eq!(plain_tree::files_below(&below), std::slice::from_ref(of_kept));
+    server.run(args!["prune"]);
+    let to = server.scene.path("to");
+    server.run(args!["recover", kept.id, "--online", "--to", to]);
     assert_same(&copy, &to);
 }

@@ -1,12 +1,12 @@
 //! Another server of the vault recovers what the first has protected there; and credentials that do not count.
 
-use std::{fs, path::Path, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command};
 
 use resurgam_tests::{
-    Outcome, Part, Program, Running, Scene, Service, Store, args, assert_same, is_present, parts::run_tool, plain_tree,
+    Outcome, Part, Program, Scene, Service, Store, args, assert_same, is_present, parts::run_tool, plain_tree,
 };
 
-use super::{Owner, Protected, secret};
+use super::{Owner, Protected, at_another_time, secret};
 
 on_each_store!(another_server_recovers_catalog_and_files, credentials_that_do_not_count_are_refused_each_by_its_name);
 
@@ -85,13 +85,6 @@ fn another_server_recovers_catalog_and_files(store: &Store) {
     assert_eq!(gone.code, "no-external", "{gone:?}");
 }
 
-/// Runs a command under a clock that is wrong by so much.
-fn run_at(step: &str, program: &Program, arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Outcome {
-    let mut faketime = Command::new("faketime");
-    faketime.args(["-f", step]);
-    Running::start(&mut program.command_under(faketime, arguments)).finish(Duration::from_secs(180))
-}
-
 fn credentials_that_do_not_count_are_refused_each_by_its_name(store: &Store) {
     let owner = Owner::new(store);
     let server = Protected::new(&owner, "credentials", 412);
@@ -149,9 +142,9 @@ fn credentials_that_do_not_count_are_refused_each_by_its_name(store: &Store) {
     // S3 itself refuses whoever's clock is wrong.
     if store.service() == Service::Azurite && is_present("credentials_that_do_not_count", &[Part::Tool("faketime")]) {
         let opened = store.opened_by(&program);
-        let expired = run_at("+49h", &opened, args!["external", "add", "--credentials", newest]).failed();
+        let expired = at_another_time(&opened, "+49h", args!["external", "add", "--credentials", newest]).failed();
         assert_eq!(expired.code, "credentials-expired", "{expired:?}");
-        let early = run_at("-49h", &opened, args!["external", "add", "--credentials", newest]).failed();
+        let early = at_another_time(&opened, "-49h", args!["external", "add", "--credentials", newest]).failed();
         assert_eq!(early.code, "clock-wrong", "{early:?}");
     }
     add(store, &program, &newest).done();

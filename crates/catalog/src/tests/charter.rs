@@ -3,10 +3,10 @@
 use resurgam_model::{
     VaultId,
     charter::{Charter, VaultCharter},
-    place::VolumeRole,
     policy::{Calendar, Online, SourceKind},
     replica::ReplicaState,
     retention::Retention,
+    role::VolumeRole,
 };
 
 use super::{

@@ -3,10 +3,10 @@
 use std::{fs, path::PathBuf};
 
 use resurgam_model::{
-    place::VolumeRole,
     policy::{Selection, SourceKind},
     replica::ReplicaState,
     retention::Retention,
+    role::VolumeRole,
 };
 
 use super::{Place, place::now};

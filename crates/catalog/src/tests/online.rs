@@ -1,6 +1,6 @@
 //! What lies in the pool and what lies in vaults is asked for apart, on either database.
 
-use resurgam_model::place::VolumeRole;
+use resurgam_model::role::VolumeRole;
 
 use super::{Place, shared::*};
 use crate::{Fault, VolumeRecord};

@@ -2,11 +2,11 @@
 
 use resurgam_model::{
     GroupId, JobId, PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId,
-    place::VolumeRole,
     point::{PointKind, PointState},
     policy::{Group, Selection, Source, SourceKind},
     replica::ReplicaState,
     retention::Retention,
+    role::VolumeRole,
 };
 
 use super::place::now;

@@ -11,9 +11,7 @@ use crate::{
     environment,
     failure::Failure,
     naming, passphrase,
-    progress::watched,
     show::{point, vault as show},
-    signals,
 };
 
 /// The document of `external list` and `external add`.
@@ -97,7 +95,5 @@ fn recover_from(context: &Context<'_>, arguments: ExternalRecover) -> Result<End
         online: true,
     };
     let reader = part(context, &arguments.server)?;
-    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
-    let report = watched(context.output, "recovering", |meter| reader.recover(&what, meter, &cancel))?;
-    recover::answer(context, &what, &report)
+    recover::by_reader(context, &reader, &what)
 }

@@ -14,9 +14,7 @@ use crate::{
     environment,
     failure::Failure,
     naming,
-    progress::watched,
     show::{entry, point},
-    signals,
 };
 
 /// The document of `reader points`.
@@ -89,7 +87,5 @@ fn recover(context: &Context<'_>, arguments: ReaderRecover) -> Result<Ending, Fa
         online: false,
     };
     let reader = open(context, &arguments.volume)?;
-    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
-    let report = watched(context.output, "recovering", |meter| reader.recover(&what, meter, &cancel))?;
-    recover::answer(context, &what, &report)
+    recover::by_reader(context, &reader, &what)
 }

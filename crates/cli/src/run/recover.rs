@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
-use resurgam_jobs::Recover;
+use resurgam_jobs::{Recover, VolumeReader};
 use resurgam_model::report::RecoverReport;
 
 use super::Context;
@@ -29,6 +29,13 @@ pub(super) fn recover(context: &Context<'_>, arguments: args::Recover) -> Result
     let server = context.server()?;
     let report = watched(context.output, "recovering", |meter| server.recover(&what, meter, &cancel))?;
     answer(context, &what, &report)
+}
+
+/// Recovers from a volume with no server.
+pub(super) fn by_reader(context: &Context<'_>, reader: &VolumeReader, what: &Recover) -> Result<Ending, Failure> {
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let report = watched(context.output, "recovering", |meter| reader.recover(what, meter, &cancel))?;
+    answer(context, what, &report)
 }
 
 /// Whether owner and group are restored. An ordinary user may not give files away, so what he restores is his, as with

@@ -1,18 +1,16 @@
 //! `vault …`.
 
-use std::{
-    fs,
-    io::Write,
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use resurgam_jobs::{
     Stores, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, make_pin,
 };
 use resurgam_model::report::{DeletedSummary, StoreCheck, VaultSummary};
-use resurgam_store::vault::{Rules, owner::OwnerKey};
+use resurgam_store::{
+    backend::{Backend, directory::Directory},
+    vault::{Rules, owner::OwnerKey},
+};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
@@ -264,26 +262,15 @@ pub(super) fn read_text(file: &Path, what: &str) -> Result<String, Failure> {
 
 /// Writes a file that its owner alone can read, whole or not at all. `new`: one that is there is not written over.
 fn write_private(file: &Path, bytes: &[u8], new: bool) -> Result<(), Failure> {
-    let failed = |error: std::io::Error| {
-        Failure::new(
-            "file",
-            format!("cannot write {}: {error}", file.display()),
-            "name a file in a directory that can be written",
-        )
-    };
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let beside: PathBuf = folder.join(format!(".{}.new", file.file_name().unwrap_or_default().display()));
-    let mut options = fs::OpenOptions::new();
-    let mut written = options.write(true).create(true).truncate(true).mode(0o600).open(&beside).map_err(failed)?;
-    let done = written.write_all(bytes).and_then(|()| written.sync_all()).and_then(|()| {
-        if new {
-            fs::hard_link(&beside, file).and_then(|()| fs::remove_file(&beside))
-        } else {
-            fs::rename(&beside, file)
-        }
-    });
-    done.and_then(|()| fs::File::open(folder)?.sync_all()).map_err(|error| {
-        let _ = fs::remove_file(&beside);
-        failed(error)
-    })
+    let name = file.file_name().and_then(|name| name.to_str()).ok_or_else(|| {
+        Failure::new("file", format!("{} is no name of a file", file.display()), "name one in plain text")
+    })?;
+    let folder = Directory::local(folder);
+    let written = if new {
+        folder.create(name).and_then(|mut upload| upload.append(bytes).and_then(|()| upload.commit()))
+    } else {
+        folder.replace(name, bytes)
+    };
+    written.map_err(|error| Failure::new("file", error.to_string(), "name a file in a directory that can be written"))
 }

@@ -351,3 +351,13 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_a_policy_surely_keeps_is_counted_in_days() {
+    let policy = Retention::default;
+    assert_eq!(policy().surely_kept_days(), 0);
+    assert_eq!(Retention { last: Some(120), ..policy() }.surely_kept_days(), 0);
+    assert_eq!(Retention { within_seconds: Some(3 * 86_400 - 1), ..policy() }.surely_kept_days(), 2);
+    assert_eq!(Retention { daily: Some(7), weekly: Some(4), ..policy() }.surely_kept_days(), 28);
+    assert_eq!(Retention { yearly: Some(1), monthly: Some(3), ..policy() }.surely_kept_days(), 365);
+}

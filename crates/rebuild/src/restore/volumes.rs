@@ -4,8 +4,8 @@
 use std::{path::Path, sync::Arc};
 
 use resurgam_catalog::{Building, VolumeRecord};
-use resurgam_jobs::{JobError, Stores};
-use resurgam_model::{ServerId, Timestamp, VolumeId, place::VolumeRole};
+use resurgam_jobs::{JobError, Stores, role_of};
+use resurgam_model::{ServerId, Timestamp, VolumeId};
 use resurgam_store::{
     Volume,
     backend::{Backend, read_only::ReadOnly},
@@ -81,7 +81,11 @@ fn tell_place(
         notes.push(format!("the volume {volume} lies at {location} now{before}"));
         let (document, added, role) = match known {
             Some(known) => (known.document, known.added, known.role),
-            None => (Volume::header_document(&*stores.backend(&path)?)?.1, now, VolumeRole::Pool),
+            None => {
+                let (_, document) = Volume::header_document(&*stores.backend(&path)?)?;
+                let role = role_of(&document);
+                (document, now, role)
+            }
         };
         catalog.put_volume(&VolumeRecord { id: volume, location: location.clone(), document, added, role })?;
     }

@@ -1,12 +1,8 @@
 //! Carrying a plan out. Rows are added or changed, never removed.
 
 use resurgam_catalog::{PointRecord, ReplicaRecord, VolumeRecord};
-use resurgam_jobs::{JobError, Server, point_record};
-use resurgam_model::{
-    place::VolumeRole,
-    reconcile::{Adoption, Plan},
-};
-use resurgam_store::volume::{DELETED_POINTS, VOLUME_TOML, parse_header};
+use resurgam_jobs::{JobError, Server, point_record, role_of};
+use resurgam_model::reconcile::{Adoption, Plan};
 
 use super::observe::Observation;
 
@@ -56,13 +52,6 @@ pub(super) fn apply(server: &Server, plan: &Plan, found: &mut Observation) -> Re
         catalog.set_replica_state(*replica, *state, cause.as_deref())?;
     }
     refresh_documents(server, found)
-}
-
-/// Only parts of vaults keep deleted points.
-fn role_of(document: &str) -> VolumeRole {
-    let header = parse_header(VOLUME_TOML, document.as_bytes());
-    let is_part = header.is_ok_and(|header| header.features.iter().any(|feature| feature == DELETED_POINTS));
-    if is_part { VolumeRole::Vault } else { VolumeRole::Pool }
 }
 
 /// What the volumes say of themselves may have changed since the catalog noted it.

@@ -64,17 +64,8 @@ impl Marks {
         points: impl Iterator<Item = &'a PointName>,
         cancel: &Cancel,
     ) -> Result<(), StoreError> {
-        for (place, point) in points {
-            let root = match volume.point(place, *point).and_then(|text| text.tree_root()) {
-                Ok(root) => root,
-                // Expired since its name was read.
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(unreadable(place.point(*point), &error)),
-            };
-            self.tree(&root, cancel).map_err(|error| match error {
-                StoreError::Cancelled => error,
-                error => unreadable(place.point(*point), &error),
-            })?;
+        for name in points {
+            self.point(name, volume.point(&name.0, name.1).and_then(|text| text.tree_root()), cancel)?;
         }
         Ok(())
     }
@@ -84,19 +75,28 @@ impl Marks {
     /// # Errors
     /// As [`Marks::points`].
     pub(super) fn deleted(&mut self, volume: &Volume, points: &[PointName], cancel: &Cancel) -> Result<(), StoreError> {
-        for (place, point) in points {
-            let root = match volume.deleted_point(place, *point).and_then(|found| found.text.tree_root()) {
-                Ok(root) => root,
-                // Purged or put back since its name was read.
-                Err(error) if error.is_not_found() => continue,
-                Err(error) => return Err(unreadable(place.point(*point), &error)),
-            };
-            self.tree(&root, cancel).map_err(|error| match error {
-                StoreError::Cancelled => error,
-                error => unreadable(place.point(*point), &error),
-            })?;
+        for name in points {
+            self.point(name, volume.deleted_point(&name.0, name.1).and_then(|found| found.text.tree_root()), cancel)?;
         }
         Ok(())
+    }
+
+    fn point(
+        &mut self,
+        (place, point): &PointName,
+        root: Result<TreeRoot, StoreError>,
+        cancel: &Cancel,
+    ) -> Result<(), StoreError> {
+        let marked = match root {
+            Ok(root) => self.tree(&root, cancel),
+            // Expired, purged or put back since its name was read.
+            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) => Err(error),
+        };
+        marked.map_err(|error| match error {
+            StoreError::Cancelled => error,
+            error => unreadable(place.point(*point), &error),
+        })
     }
 
     fn tree(&mut self, root: &TreeRoot, cancel: &Cancel) -> Result<(), StoreError> {

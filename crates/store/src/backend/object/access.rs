@@ -182,6 +182,11 @@ impl StoreAccess {
         }
     }
 
+    /// Whether it is a key, and no signature that ends.
+    pub fn is_lasting(&self) -> bool {
+        !matches!(&self.0, Access::Azure { key: None, .. } | Access::S3 { session_token: Some(_), .. })
+    }
+
     /// Something that opens the container of `place` until then, and nothing else, made without asking the store: a
     /// shared access signature. `None` where there is none to be made: S3, Azure without the account's key, or a time
     /// that has passed.
