@@ -8,6 +8,7 @@
 //! | [`memory::Memory`] | tests and small temporary volumes |
 //! | [`read_only::ReadOnly`] | any of them, for reading alone |
 //! | [`faulty::Faulty`] (testkit) | any of them, failing where a test wants it |
+//! | `meddled` (tests) | any of them, with others at work between two calls |
 //! | [`directory::Directory`] on [`simulated::SimulatedDisk`] (testkit) | power cuts at every operation |
 
 use resurgam_model::Timestamp;
@@ -24,6 +25,8 @@ pub mod read_only;
 pub mod conformance;
 #[cfg(any(test, feature = "testkit"))]
 pub mod faulty;
+#[cfg(test)]
+pub(crate) mod meddled;
 #[cfg(any(test, feature = "testkit"))]
 pub mod simulated;
 

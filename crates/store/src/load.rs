@@ -8,7 +8,7 @@ use crate::{
     backend::{self, Backend, Held},
     error::StoreError,
     frame::{FrameKind, Sealer},
-    index::{INDEX, Index, Segment},
+    index::{INDEX, Index, IndexedPack, Segment},
     keys,
     limits::PACK_MAX,
     pack::{MIRROR, PACKS, PackId, PackKind, open::OpenPack},
@@ -17,6 +17,10 @@ use crate::{
 
 /// No segment is longer: a reader must be ready to allocate it.
 const SEGMENT_BYTES_MAX: usize = 1 << 30;
+/// A segment that is listed and gone was merged into another by a collector in between, so that the next listing has
+/// that one. What is gone time and again is not merged, but lost, and its packs tell what it told.
+const LISTINGS: usize = 8;
+const GONE: &str = "it is listed, and gone";
 
 /// The index, and what was noticed while loading it.
 #[derive(Default)]
@@ -35,6 +39,17 @@ impl Loaded {
     /// Reads every segment. One that is damaged is passed over: it is a cache, and packs say what it said.
     pub(crate) fn segments(volume: &Volume) -> Result<Self, StoreError> {
         let mut loaded = Self::default();
+        for _ in 0..LISTINGS {
+            loaded = Self::listed_segments(volume)?;
+            if !loaded.damaged.iter().any(|(_, what)| what == GONE) {
+                break;
+            }
+        }
+        Ok(loaded)
+    }
+
+    fn listed_segments(volume: &Volume) -> Result<Self, StoreError> {
+        let mut loaded = Self::default();
         let mut sealer = volume.sealer()?;
         for listed in volume.backend().list(INDEX)? {
             match read_segment(volume.backend(), &mut sealer, &listed.name) {
@@ -43,8 +58,7 @@ impl Loaded {
                     loaded.objects.push(listed.name);
                 }
                 Err(StoreError::Corrupt { what, .. }) => loaded.damaged.push((listed.name, what)),
-                // Merged into another by a collector since it was listed: the packs tell the rest.
-                Err(error) if error.is_not_found() => loaded.damaged.push((listed.name, "it is gone".to_owned())),
+                Err(error) if error.is_not_found() => loaded.damaged.push((listed.name, GONE.to_owned())),
                 Err(error) => return Err(error),
             }
         }
@@ -94,6 +108,11 @@ impl Loaded {
 }
 
 impl Loaded {
+    /// The packs that no segment covers.
+    pub(crate) fn unindexed(&self) -> impl Iterator<Item = IndexedPack> + '_ {
+        self.index.segments().iter().skip(self.objects.len()).flat_map(|segment| segment.packs.iter().copied())
+    }
+
     /// Makes the index on disk what it should be: packs without a segment, left by a killed writer or by a damaged
     /// segment, get one; damaged segments go, and so do the registrations of
     /// the dead. Only for who holds the collector's lock and knows of no writer at work.

@@ -136,22 +136,36 @@ fn load_index(
     lock: Option<&dyn Held>,
     verified: &mut Verified,
 ) -> Result<Loaded, StoreError> {
-    let take = || match volume.backend().lock(COLLECTOR) {
+    let own = if how.repair { None } else { Some(volume.backend().lock(COLLECTOR)) };
+    let (own, alone) = match own {
+        None => (None, true),
         // Where nothing can be written, there is nothing to lock for.
-        Err(error) if error.kind == Fault::ReadOnly => Ok(None),
-        lock => lock,
+        Some(Err(error)) if error.kind == Fault::ReadOnly => (None, true),
+        Some(taken) => {
+            let taken = taken?;
+            let alone = taken.is_some();
+            (taken, alone)
+        }
     };
-    let own = if how.repair { None } else { take()? };
     let lock = lock.or(own.as_deref());
-    let writers = volume.backend().writers()?;
     let mut loaded = Loaded::segments(volume)?;
     let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
-    let without_segment = loaded.index.segments().len() > loaded.objects.len();
-    if damaged == 0 && !(without_segment && writers.alive.is_empty()) {
+    let uncovered: Vec<PackId> = loaded.unindexed().map(|pack| pack.id).collect();
+    if damaged == 0 && uncovered.is_empty() {
         return Ok(loaded);
     }
-    let mended = match lock.filter(|_| writers.alive.is_empty()).map(|lock| loaded.adopt(volume, lock, &writers.dead)) {
+    // Asked only now: whoever stored what was seen is registered still, or has ended, and then its segment is there.
+    let writers = volume.backend().writers()?;
+    let idle = alone && writers.alive.is_empty();
+    let without_segment = idle && {
+        let now = Loaded::segments(volume)?.index;
+        uncovered.iter().any(|pack| !now.knows(*pack))
+    };
+    if damaged == 0 && !without_segment {
+        return Ok(loaded);
+    }
+    let mended = match lock.filter(|_| idle).map(|lock| loaded.adopt(volume, lock, &writers.dead)) {
         None => false,
         Some(Ok(())) => true,
         // No room for a cache is no reason to fail.

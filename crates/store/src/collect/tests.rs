@@ -1,16 +1,20 @@
 //! Power cuts at every operation, faults at every call.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use resurgam_model::PointId;
 
-use super::{Collect, collect};
+use super::{Collect, INDEX, Loaded, collect, rewrite_segments, take_collector};
 use crate::{
-    Cancel,
+    Cancel, Volume,
     backend::{
-        Backend,
+        self, Backend,
         directory::Directory,
         faulty::{Faulty, Plan},
+        meddled::{Meddled, Meddler},
         memory::Memory,
         simulated::SimulatedDisk,
     },
@@ -115,4 +119,32 @@ fn a_fault_of_any_call_fails_the_job_or_harms_nothing() {
             }
         }
     }
+}
+
+/// Merges the index when one of its segments is about to be read for the first time.
+struct Merging {
+    volume: Arc<Volume>,
+    merged: AtomicBool,
+}
+
+impl Meddler for Merging {
+    fn before_read(&self, name: &str, _bytes: u64) -> backend::Result<()> {
+        if name.starts_with(INDEX) && !self.merged.swap(true, Ordering::SeqCst) {
+            let lock = take_collector(&self.volume, &Cancel::default()).unwrap();
+            rewrite_segments(&self.volume, &*lock, &|_| true, &|_| true).unwrap();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_segment_that_is_merged_between_its_listing_and_its_reading_is_no_damage() {
+    let inner: Arc<dyn Backend> = Arc::new(Memory::default());
+    let volume = new_volume(Arc::clone(&inner));
+    (1..=3).for_each(|number| drop(point(&volume, number, &files(u64::from(number) * 100, 30))));
+    let meddler = Merging { volume, merged: AtomicBool::new(false) };
+    let volume = open_volume(Arc::new(Meddled { inner, meddler }));
+    let loaded = Loaded::segments(&volume).unwrap();
+    assert_eq!(loaded.damaged, []);
+    assert_eq!(loaded.objects.len(), 1);
 }

@@ -11,8 +11,9 @@ use resurgam_model::PointId;
 use crate::{
     Cancel, Meter, StoreError, Volume,
     backend::{
-        Backend, Hold, Listed, Result, Upload, Writers,
+        Backend, Listed, Result,
         faulty::{Faulty, Plan},
+        meddled::{Meddled, Meddler},
         memory::Memory,
         read_only::ReadOnly,
         read_whole,
@@ -29,7 +30,6 @@ mod measured;
 /// A place where, after some calls, objects are gone whose names hold a word: one that is deleted meanwhile; and with the
 /// empty word, a disk that is unmounted and leaves an empty directory.
 struct Vanishing {
-    inner: Memory,
     word: String,
     after: u64,
     calls: AtomicU64,
@@ -39,59 +39,21 @@ impl Vanishing {
     fn step(&self) -> bool {
         self.calls.fetch_add(1, Ordering::SeqCst) >= self.after
     }
+}
 
-    fn is_gone(&self, name: &str) -> Result<()> {
+impl Meddler for Vanishing {
+    fn before_read(&self, name: &str, _bytes: u64) -> Result<()> {
         if !(self.step() && name.contains(&self.word)) {
             return Ok(());
         }
         let source = io::Error::from(ErrorKind::NotFound);
         Err(BackendError { attempt: "read", object: name.to_owned(), kind: Fault::NotFound, source })
     }
-}
 
-impl Backend for Vanishing {
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-    fn create(&self, name: &str) -> Result<Box<dyn Upload>> {
-        self.inner.create(name)
-    }
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.inner.replace(name, bytes)
-    }
-    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
-        self.is_gone(name)?;
-        self.inner.read_at(name, offset, buffer)
-    }
-    fn length(&self, name: &str) -> Result<u64> {
-        self.is_gone(name)?;
-        self.inner.length(name)
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
+    fn shown(&self, mut listed: Vec<Listed>) -> Vec<Listed> {
         let gone = self.step();
-        let listed = self.inner.list(prefix)?.into_iter();
-        Ok(listed.filter(|listed| !(gone && listed.name.contains(&self.word))).collect())
-    }
-    fn delete(&self, name: &str) -> Result<()> {
-        self.inner.delete(name)
-    }
-    fn lock(&self, name: &str) -> Result<Option<Hold>> {
-        self.inner.lock(name)
-    }
-    fn register(&self, writer: &str) -> Result<Hold> {
-        self.inner.register(writer)
-    }
-    fn writers(&self) -> Result<Writers> {
-        self.inner.writers()
-    }
-    fn forget_writer(&self, writer: &str) -> Result<()> {
-        self.inner.forget_writer(writer)
-    }
-    fn keep_reserve(&self) -> Result<()> {
-        self.inner.keep_reserve()
-    }
-    fn release_reserve(&self) -> Result<()> {
-        self.inner.release_reserve()
+        listed.retain(|listed| !(gone && listed.name.contains(&self.word)));
+        listed
     }
 }
 
@@ -192,10 +154,13 @@ fn vanishing(word: &str, check: impl Fn(std::result::Result<super::Survey, Store
     let (backend, _) = volume();
     for after in 0.. {
         let calls = AtomicU64::new(0);
-        let place = Arc::new(Vanishing { inner: backend.clone(), word: word.to_owned(), after, calls });
+        let place = Arc::new(Meddled {
+            inner: Arc::new(backend.clone()),
+            meddler: Vanishing { word: word.to_owned(), after, calls },
+        });
         let Ok(volume) = Volume::open(place.clone(), &Unlock::default()) else { continue };
         check(volume.survey(1, &Cancel::default()));
-        if place.calls.load(Ordering::SeqCst) < after {
+        if place.meddler.calls.load(Ordering::SeqCst) < after {
             return;
         }
     }

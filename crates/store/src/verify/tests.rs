@@ -1,11 +1,22 @@
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use resurgam_model::PointId;
 
 use super::{KnownPoint, Verified, Verify, verify};
 use crate::{
     Cancel, Meter, Volume,
-    backend::{Backend, memory::Memory, read_whole},
+    backend::{
+        Backend,
+        meddled::{Meddled, Meddler},
+        memory::Memory,
+        read_whole,
+    },
     tests::{files, new_volume, open_volume, place, point, restore},
 };
 
@@ -132,4 +143,28 @@ fn a_point_that_is_being_given_up_is_not_missed() {
         assert_eq!(found.findings.len(), usize::from(is_known), "{:?}", found.findings);
         assert!(backend.length(&format!("mirror/{}", place().point(id))).is_err(), "nothing was put back");
     }
+}
+
+/// Makes a point, whole, when the packs are about to be listed for the first time.
+struct Backup {
+    volume: Arc<Volume>,
+    made: AtomicBool,
+}
+
+impl Meddler for Backup {
+    fn before_list(&self, prefix: &str) {
+        if prefix == "packs/" && !self.made.swap(true, Ordering::SeqCst) {
+            point(&self.volume, 2, &files(3000, 30));
+        }
+    }
+}
+
+#[test]
+fn a_backup_that_comes_and_goes_while_the_index_is_looked_at_is_no_damage() {
+    let (inner, volume) = whole_volume();
+    let meddler = Backup { volume, made: AtomicBool::new(false) };
+    let volume = open_volume(Arc::new(Meddled { inner, meddler }));
+    let found = run(&volume, false);
+    assert!(found.findings.is_empty(), "{:?}", found.findings);
+    assert_eq!(restore(&volume, 2).unwrap(), files(3000, 30));
 }

@@ -15,7 +15,13 @@ use resurgam_model::{
 
 use crate::{
     Cancel, Content, Extent, Meter, Session, Volume,
-    backend::{Backend, Hold, Listed, Result, Upload, Writers, directory::Directory, memory::Memory, read_whole},
+    backend::{
+        Backend, Listed, Result,
+        directory::Directory,
+        meddled::{Meddled, Meddler},
+        memory::Memory,
+        read_whole,
+    },
     document,
     keys::Unlock,
     point::{PointText, ReplicaPlace},
@@ -24,54 +30,14 @@ use crate::{
 };
 
 /// Counts what is read.
-struct Watched {
-    inner: Directory,
-    read: Mutex<BTreeMap<String, u64>>,
-}
+#[derive(Default)]
+struct Watched(Mutex<BTreeMap<String, u64>>);
 
-impl Backend for Watched {
-    fn location(&self) -> String {
-        self.inner.location()
-    }
-    fn create(&self, name: &str) -> Result<Box<dyn Upload>> {
-        self.inner.create(name)
-    }
-    fn replace(&self, name: &str, bytes: &[u8]) -> Result<()> {
-        self.inner.replace(name, bytes)
-    }
-    fn read_at(&self, name: &str, offset: u64, buffer: &mut [u8]) -> Result<()> {
+impl Meddler for Watched {
+    fn before_read(&self, name: &str, bytes: u64) -> Result<()> {
         let part = name.split('/').take(if name.starts_with("mirror/") { 2 } else { 1 }).collect::<Vec<_>>().join("/");
-        let mut read = self.read.lock().unwrap();
-        *read.entry(part).or_default() += buffer.len() as u64;
-        drop(read);
-        self.inner.read_at(name, offset, buffer)
-    }
-    fn length(&self, name: &str) -> Result<u64> {
-        self.inner.length(name)
-    }
-    fn list(&self, prefix: &str) -> Result<Vec<Listed>> {
-        self.inner.list(prefix)
-    }
-    fn delete(&self, name: &str) -> Result<()> {
-        self.inner.delete(name)
-    }
-    fn lock(&self, name: &str) -> Result<Option<Hold>> {
-        self.inner.lock(name)
-    }
-    fn register(&self, writer: &str) -> Result<Hold> {
-        self.inner.register(writer)
-    }
-    fn writers(&self) -> Result<Writers> {
-        self.inner.writers()
-    }
-    fn forget_writer(&self, writer: &str) -> Result<()> {
-        self.inner.forget_writer(writer)
-    }
-    fn keep_reserve(&self) -> Result<()> {
-        self.inner.keep_reserve()
-    }
-    fn release_reserve(&self) -> Result<()> {
-        self.inner.release_reserve()
+        *self.0.lock().unwrap().entry(part).or_default() += bytes;
+        Ok(())
     }
 }
 
@@ -161,13 +127,18 @@ fn verified(volume: &Arc<Volume>) -> Verified {
 
 /// What some work gives, and the bytes that it read by kind of object. Prints its wall and processor time.
 #[expect(clippy::disallowed_methods, reason = "a measurement")]
-fn measured<T>(what: &str, watched: &Watched, total: u64, work: impl FnOnce() -> T) -> (T, BTreeMap<String, u64>) {
+fn measured<T>(
+    what: &str,
+    watched: &Meddled<Watched>,
+    total: u64,
+    work: impl FnOnce() -> T,
+) -> (T, BTreeMap<String, u64>) {
     let processor = || rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
-    watched.read.lock().unwrap().clear();
+    watched.meddler.0.lock().unwrap().clear();
     let (wall, began) = (std::time::Instant::now(), processor());
     let done = work();
     let (wall, used) = (wall.elapsed(), processor() - began);
-    let parts = std::mem::take(&mut *watched.read.lock().unwrap());
+    let parts = std::mem::take(&mut *watched.meddler.0.lock().unwrap());
     let read: u64 = parts.values().sum();
     let (share, used) = (read as f64 * 100.0 / total as f64, used.tv_sec * 1000 + used.tv_nsec / 1_000_000);
     println!("{what}: {wall:.2?} (processor {used} ms), {read} bytes read, {share:.2} %: {parts:?}");
@@ -192,7 +163,8 @@ fn made(size: &Size, directory: &std::path::Path) -> Vec<Listed> {
 fn what_points_share_is_read_once() {
     let (size, directory) = (size(), tempfile::tempdir().unwrap());
     let all = made(&size, directory.path());
-    let watched = Arc::new(Watched { inner: Directory::local(directory.path()), read: Mutex::default() });
+    let watched =
+        Arc::new(Meddled { inner: Arc::new(Directory::local(directory.path())), meddler: Watched::default() });
     let bytes = |prefix: &str| -> u64 {
         all.iter().filter(|listed| listed.name.starts_with(prefix)).map(|listed| listed.length).sum()
     };
