@@ -21,7 +21,7 @@ pub use heal::{Donor, Healed, heal};
 use resurgam_model::PointId;
 
 use crate::{
-    backend::Held,
+    backend::{Held, Hold},
     entry::BlobId,
     error::{Fault, StoreError},
     index::INDEX,
@@ -136,17 +136,7 @@ fn load_index(
     lock: Option<&dyn Held>,
     verified: &mut Verified,
 ) -> Result<Loaded, StoreError> {
-    let own = if how.repair { None } else { Some(volume.backend().lock(COLLECTOR)) };
-    let (own, alone) = match own {
-        None => (None, true),
-        // Where nothing can be written, there is nothing to lock for.
-        Some(Err(error)) if error.kind == Fault::ReadOnly => (None, true),
-        Some(taken) => {
-            let taken = taken?;
-            let alone = taken.is_some();
-            (taken, alone)
-        }
-    };
+    let (own, alone) = if how.repair { (None, true) } else { try_collector(volume)? };
     let lock = lock.or(own.as_deref());
     let mut loaded = Loaded::segments(volume)?;
     let damaged = loaded.damaged.len();
@@ -179,6 +169,19 @@ fn load_index(
         verified.found(INDEX, "a segment is gone: there are packs that none covers", mended);
     }
     Ok(loaded)
+}
+
+/// The collector's lock, if it is to be had, and whether nobody else holds it.
+fn try_collector(volume: &Volume) -> Result<(Option<Hold>, bool), StoreError> {
+    match volume.backend().lock(COLLECTOR) {
+        // Where nothing can be written, there is nothing to lock for.
+        Err(error) if error.kind == Fault::ReadOnly => Ok((None, true)),
+        taken => {
+            let hold = taken?;
+            let alone = hold.is_some();
+            Ok((hold, alone))
+        }
+    }
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ pub(super) fn verify(
     )?;
     let findings = verified.findings.len();
     for (checked, job) in found {
-        if checked.first.is_none() && is_in_motion(volume, &job)? {
+        if checked.first.is_none() && is_in_motion(volume, &job, lock.is_some())? {
             continue;
         }
         settle(volume, how, lock, &job, checked, &mut lost, verified)?;
@@ -122,12 +122,16 @@ pub(super) fn verify(
 }
 
 /// Whether a pack that is not there need not be: a writer is about to store it, or a collector has deleted it since the
-/// index was read.
-fn is_in_motion(volume: &Volume, job: &Job) -> Result<bool, StoreError> {
-    match job.indexed {
-        None => Ok(!volume.backend().writers()?.alive.is_empty()),
-        Some(_) => Ok(!load::Loaded::segments(volume)?.index.knows(job.id)),
+/// index was read, or is about to. `alone`: no collector is at work but whoever asks.
+fn is_in_motion(volume: &Volume, job: &Job, alone: bool) -> Result<bool, StoreError> {
+    if job.indexed.is_none() && !volume.backend().writers()?.alive.is_empty() {
+        return Ok(true);
     }
+    let (_hold, alone) = if alone { (None, true) } else { super::try_collector(volume)? };
+    let is_known = load::Loaded::segments(volume)?.index.knows(job.id);
+    // A collector takes a pack out of the index first, then its first copy away, then its second.
+    let is_left = job.indexed.is_none() && volume.backend().length(&job.id.mirror()).is_ok();
+    Ok(!is_known && (!is_left || !alone))
 }
 
 /// A pack to be looked through.
