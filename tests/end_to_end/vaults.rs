@@ -20,6 +20,7 @@ macro_rules! on_each_store {
 }
 
 mod bad_days;
+mod carried;
 mod deleting;
 mod external;
 mod kills;
