@@ -24,6 +24,7 @@ mod carried;
 mod deleting;
 mod external;
 mod kills;
+mod object_lock;
 mod privacy;
 mod procedure;
 mod retention;
