@@ -55,7 +55,7 @@ fn an_estimate_is_what_restoring_reads() {
     assert!(restored >= all.stored_bytes && restored <= all.stored_bytes + 2 * metadata, "{restored}: {all:?}");
 
     let large = BytePath::new(b"large".to_vec()).unwrap();
-    let one = estimated(&[large.clone()]);
+    let one = estimated(std::slice::from_ref(&large));
     assert_eq!((one.files, one.bytes), (1, 3 << 20));
     assert_eq!(estimated(&[large.clone(), large]), one, "what is asked for twice counts once");
     assert_eq!(estimated(&[BytePath::new(b"nothing".to_vec()).unwrap()]), Estimate::default());
