@@ -23,6 +23,7 @@ mod bad_days;
 mod carried;
 mod deleting;
 mod external;
+mod far_pool;
 mod kills;
 mod object_lock;
 mod privacy;
