@@ -103,6 +103,11 @@ impl<'a> Owner<'a> {
         let outcome = self.run(args!["vault", "pin", self.store.url(), "--owner-key", self.key()]);
         outcome.done()["pin"].as_str().unwrap().to_owned()
     }
+
+    /// A new PIN, in a file.
+    fn pin_file(&self) -> PathBuf {
+        secret(&self.scene, "pin", &self.pin())
+    }
 }
 
 /// A file with a passphrase, which nobody else can read.

@@ -23,7 +23,7 @@ pub(crate) use server::{
 };
 pub(crate) use vault::{
     ExternalCommand, ExternalRecover, Online, OnlinePolicy, Pin, VaultCommand, VaultCreate, VaultCredentials,
-    VaultPassphrase, VaultPin, VaultRegister,
+    VaultPassphrase, VaultPin, VaultRegister, VaultSet,
 };
 
 const AFTER_HELP: &str = "\

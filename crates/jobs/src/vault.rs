@@ -2,6 +2,7 @@
 
 mod admit;
 mod deleted;
+mod limits;
 mod owner;
 mod passphrase;
 
@@ -29,6 +30,8 @@ use crate::{
     stores::{Stores, below},
 };
 pub(crate) use admit::admit;
+pub use limits::LimitsChange;
+pub(crate) use limits::of_vaults;
 pub use owner::{check_vault, create_vault, issue_credentials, make_pin};
 pub use passphrase::{check_passphrase, generate_passphrase};
 
@@ -152,6 +155,7 @@ impl Server {
             registered: vault.registered,
             points: points.len() as u64,
             newest: points.iter().map(|point| point.time).max(),
+            limits: self.limits_of(&vault.location),
             state,
         })
     }
@@ -190,7 +194,7 @@ impl Server {
         typed: Option<&str>,
     ) -> Result<(), JobError> {
         let remedy = format!(
-            "the vault's owner makes a PIN with `resurgam vault pin {} --owner-key F`; give it with --pin",
+            "the vault's owner makes a PIN with `resurgam vault pin {} --owner-key F`; give it with --pin-file, or on a terminal",
             vault.location
         );
         let Some(typed) = typed else {
