@@ -15,6 +15,7 @@ pub use resurgam_store::{Cancel, Meter};
 mod backup;
 mod browse;
 pub mod capsule;
+mod contact;
 pub mod dpmdb;
 pub mod error;
 mod expire;

@@ -163,7 +163,14 @@ impl Server {
                 Ok(Ended { value: made, partial: false, message })
             });
             match made {
-                Ok(made) => report.points.push(made.point),
+                Ok(made) => {
+                    report.points.push(made.point);
+                    if source.kind == SourceKind::Dpmdb {
+                        // There is a newer copy of the catalog to be told of.
+                        let vault = self.find_vault(Some(&online.vault.to_string()))?;
+                        self.look_at(&self.volume_record(vault.part)?, &self.part_of(&vault)?)?;
+                    }
+                }
                 Err(error) if only || error.is_cancelled() => return Err(error),
                 Err(error) => report.failed.push(Failed {
                     source: escape(&source.root),

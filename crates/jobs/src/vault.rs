@@ -162,7 +162,7 @@ impl Server {
 
     /// The server's part of a vault, open.
     pub(crate) fn part_of(&self, vault: &VaultCharter) -> Result<Arc<Volume>, JobError> {
-        self.open_volume(&self.volume_record(vault.part)?)
+        self.reach(&self.volume_record(vault.part)?)
     }
 
     /// The rules of a vault as they are now: from the vault itself, signed by the owner that it had at registration.
