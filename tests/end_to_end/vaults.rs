@@ -19,10 +19,12 @@ macro_rules! on_each_store {
     )+};
 }
 
+mod alerts;
 mod bad_days;
 mod deleting;
 mod external;
 mod kills;
+mod limits;
 mod privacy;
 mod procedure;
 mod retention;
