@@ -16,11 +16,13 @@ use super::{
     limits::{Limits, SMALL_BYTES},
 };
 
-/// What those limits are kept by that several backends share, by who shares them and what they are.
-static SHARED: Mutex<Option<HashMap<(String, Rates), Weak<Throttle>>>> = Mutex::new(None);
-
 /// Requests at once, and bytes a second up and down.
 type Rates = (usize, Option<u64>, Option<u64>);
+/// By who shares it, and what the limits are.
+type Shared = HashMap<(String, Rates), Weak<Throttle>>;
+
+/// What several backends of this program share.
+static SHARED: Mutex<Option<Shared>> = Mutex::new(None);
 
 /// Holds requests back.
 #[derive(Debug)]
