@@ -7,7 +7,7 @@
 use std::{path::Path, sync::Arc};
 
 use resurgam_catalog::{PointEntry, VolumeRecord};
-use resurgam_model::{Timestamp, VolumeId, alert::VaultFacts, policy::SourceKind, role::VolumeRole};
+use resurgam_model::{Timestamp, VolumeId, alert::VaultFacts, policy::{Online, SourceKind}, role::VolumeRole};
 use resurgam_store::{
     StoreError, Volume,
     backend::{Backend, directory::Directory, read_whole},
@@ -119,6 +119,17 @@ impl Server {
             self.newest_of_catalog(record)?.map(|newest| Seen::of(self.about_copy(part, record, &newest)));
         self.write_contact(record.id, &contact);
         Ok(contact)
+    }
+
+    /// Looks at what lies in a vault after something was done there. That is done, whatever comes of the look.
+    pub(crate) fn look_again(&self, online: &Online) {
+        let look = || {
+            let vault = self.find_vault(Some(&online.vault.to_string()))?;
+            self.look_at(&self.volume_record(vault.part)?, &self.part_of(&vault)?)
+        };
+        if let Err(error) = look() {
+            self.notice(format!("the vault could not be looked at again: {error}"));
+        }
     }
 
     /// What was last seen of a part; where nothing was yet, it is looked at now.

@@ -167,8 +167,7 @@ impl Server {
                     report.points.push(made.point);
                     if source.kind == SourceKind::Dpmdb {
                         // There is a newer copy of the catalog to be told of.
-                        let vault = self.find_vault(Some(&online.vault.to_string()))?;
-                        self.look_at(&self.volume_record(vault.part)?, &self.part_of(&vault)?)?;
+                        self.look_again(&online);
                     }
                 }
                 Err(error) if only || error.is_cancelled() => return Err(error),
