@@ -77,6 +77,7 @@ fn no_code_is_made_in_a_way_that_this_does_not_see() {
         "jobs/src/error.rs",
         "jobs/src/vault/admit.rs",
         "cli/src/failure.rs",
+        "cli/src/output.rs",
         "cli/src/passphrase.rs",
         "rebuild/src/kit.rs",
         "rebuild/src/restore.rs",

@@ -21,6 +21,7 @@ macro_rules! on_each_store {
 
 mod alerts;
 mod bad_days;
+mod carried;
 mod deleting;
 mod external;
 mod kills;

@@ -7,7 +7,12 @@
 use std::{path::Path, sync::Arc};
 
 use resurgam_catalog::{PointEntry, VolumeRecord};
-use resurgam_model::{Timestamp, VolumeId, alert::VaultFacts, policy::{Online, SourceKind}, role::VolumeRole};
+use resurgam_model::{
+    Timestamp, VolumeId,
+    alert::VaultFacts,
+    policy::{Online, SourceKind},
+    role::VolumeRole,
+};
 use resurgam_store::{
     StoreError, Volume,
     backend::{Backend, directory::Directory, read_whole},

@@ -54,7 +54,8 @@ pub use sources::{Protect, Scope, SourceChange, current_replica};
 pub use stores::{PlaceLimits, Stores};
 pub use survivability::read_about;
 pub use vault::{
-    LimitsChange, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, make_pin,
+    LimitsChange, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, load_carried,
+    make_pin,
 };
 pub use verify::Verify;
 pub use volumes::{is_clear, role_of};

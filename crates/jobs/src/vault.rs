@@ -1,6 +1,7 @@
 //! Vaults: registering a server with one, and its part there.
 
 mod admit;
+mod carry;
 mod deleted;
 mod limits;
 mod owner;
@@ -30,6 +31,7 @@ use crate::{
     stores::{Stores, below},
 };
 pub(crate) use admit::admit;
+pub use carry::load_carried;
 pub use limits::LimitsChange;
 pub(crate) use limits::of_vaults;
 pub use owner::{check_vault, create_vault, issue_credentials, make_pin};
