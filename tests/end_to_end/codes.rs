@@ -26,16 +26,22 @@ fn sources() -> Vec<(String, String)> {
     files.map(|file| (file.strip_prefix(&crates).unwrap().to_str().unwrap().to_owned(), text(&file))).collect()
 }
 
-/// A literal that is a code, at the beginning of this text.
-fn code(text: &str) -> Option<&str> {
-    let (word, _) = text.trim_start().strip_prefix('"')?.split_once('"')?;
+/// The code at the beginning of `rest`, which is from `text`: a literal, or the name of one that stands there.
+fn code<'a>(text: &'a str, rest: &'a str) -> Option<&'a str> {
+    let rest = rest.trim_start();
+    let name = rest.split(|c: char| !c.is_ascii_uppercase() && c != '_').next().filter(|name| name.len() > 1);
+    let rest = match name {
+        Some(name) => text.split_once(&format!("const {name}: &str = "))?.1,
+        None => rest,
+    };
+    let (word, _) = rest.strip_prefix('"')?.split_once('"')?;
     let is_code = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-');
     is_code.then_some(word)
 }
 
-/// The literals behind each of these places.
+/// The codes behind each of these places.
 fn behind<'a>(text: &'a str, place: &'a str) -> impl Iterator<Item = &'a str> {
-    text.split(place).skip(1).filter_map(code)
+    text.split(place).skip(1).filter_map(move |rest| code(text, rest))
 }
 
 /// Every code that the program can give.
@@ -77,7 +83,6 @@ fn no_code_is_made_in_a_way_that_this_does_not_see() {
         "jobs/src/error.rs",
         "jobs/src/vault/admit.rs",
         "cli/src/failure.rs",
-        "cli/src/output.rs",
         "cli/src/passphrase.rs",
         "rebuild/src/kit.rs",
         "rebuild/src/restore.rs",
@@ -88,7 +93,7 @@ fn no_code_is_made_in_a_way_that_this_does_not_see() {
                 let rest = rest.trim_start();
                 let rest = rest.strip_prefix("code: ").unwrap_or(rest);
                 let is_pattern = place.ends_with('{') && (rest.starts_with("code,") || rest.starts_with(".."));
-                let is_seen = code(rest).is_some() || is_pattern || known.contains(&file.as_str());
+                let is_seen = code(&text, rest).is_some() || is_pattern || known.contains(&file.as_str());
                 assert!(is_seen, "{file}: {place}{}", rest.lines().next().unwrap_or_default());
             }
         }
