@@ -26,6 +26,7 @@ mod deleting;
 mod external;
 mod kills;
 mod limits;
+mod object_lock;
 mod privacy;
 mod procedure;
 mod retention;
