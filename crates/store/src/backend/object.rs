@@ -27,6 +27,7 @@ mod lease;
 mod limits;
 mod place;
 mod registry;
+mod throttle;
 mod upload;
 mod wire;
 

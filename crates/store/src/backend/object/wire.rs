@@ -23,16 +23,9 @@ use object_store::{
     GetOptions, GetRange, MultipartId, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
     multipart::PartId, path::Path,
 };
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
-use super::{
-    client::Remote,
-    clock::since_boot,
-    fault::Failure,
-    lease::Standing,
-    limits::{Bucket, Limits},
-};
+use super::{client::Remote, clock::since_boot, fault::Failure, lease::Standing, limits::Limits, throttle::Throttle};
 use crate::{
     backend::{Listed, Result, Traffic},
     error::{BackendError, Fault},
@@ -47,9 +40,7 @@ pub(super) struct Wire {
     /// Before every name: empty, or ending in a slash.
     prefix: String,
     pub(super) limits: Limits,
-    at_once: Semaphore,
-    up: Bucket,
-    down: Bucket,
+    throttle: Arc<Throttle>,
     counted: Counted,
     secrets: Vec<Zeroizing<String>>,
     /// The holds given out that live.
@@ -107,9 +98,7 @@ impl Wire {
             store,
             root,
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
-            at_once: Semaphore::new(limits.requests_at_once),
-            up: Bucket::new(limits.up_bytes_per_second),
-            down: Bucket::new(limits.down_bytes_per_second),
+            throttle: Throttle::of(&limits),
             limits,
             counted: Counted::default(),
             secrets,
@@ -166,27 +155,29 @@ impl Wire {
         call: Call<'_>,
         attempt: impl Fn() -> F,
     ) -> std::result::Result<(T, u32), (Failure, u32)> {
-        let began = since_boot();
+        // Without what it waited for its turn, however long that was.
+        let mut spent = Duration::ZERO;
         let mut attempts = 0;
         loop {
             attempts += 1;
+            let turn = self.throttle.turn(call.changes, call.bytes).await;
+            let began = since_boot();
             let failure = match self.one(call, attempt()).await {
                 Ok(done) => return Ok((done, attempts)),
                 Err(failure) => failure,
             };
+            drop(turn);
             // Nobody may be there at all.
             let doubtful = !self.answered.load(Ordering::Relaxed) && failure.source.kind() != io::ErrorKind::TimedOut;
             let give_up = if doubtful { self.limits.give_up.min(self.limits.connect) } else { self.limits.give_up };
-            if !failure.passing || since_boot().saturating_sub(began) >= give_up {
+            spent += since_boot().saturating_sub(began);
+            if !failure.passing || spent >= give_up {
                 return Err((failure, attempts));
             }
             let chance = keys::random::<1>().map_or(0, |[byte]| byte);
-            tokio::time::sleep(self.limits.pause(attempts, chance)).await;
-            if call.changes
-                && let Err(lost) = self.holds_stand()
-            {
-                return Err((Failure::lost(lost), attempts));
-            }
+            let pause = self.limits.pause(attempts, chance);
+            spent += pause;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -196,10 +187,10 @@ impl Wire {
         call: Call<'_>,
         request: impl Future<Output = std::result::Result<T, Failure>>,
     ) -> std::result::Result<T, Failure> {
-        let bucket = if call.changes { &self.up } else { &self.down };
-        bucket.take(call.bytes).await;
-        // Never closed.
-        let _turn = self.at_once.acquire().await;
+        // Only now: it may have waited for its turn for longer than a lease lasts.
+        if call.changes {
+            self.holds_stand().map_err(Failure::lost)?;
+        }
         self.counted.requests.fetch_add(1, Ordering::Relaxed);
         if call.changes {
             self.counted.up.fetch_add(call.bytes, Ordering::Relaxed);
@@ -237,9 +228,6 @@ impl Wire {
     where
         F: Future<Output = object_store::Result<T>>,
     {
-        if call.changes {
-            self.holds_stand().map_err(|lost| (Failure::lost(lost), 0))?;
-        }
         self.try_again(call, || async { request().await.map_err(|error| self.failure(&error)) }).await
     }
 
