@@ -201,22 +201,28 @@ fn online(outcome: &Outcome) -> Vec<Point> {
     all.filter(|(point, online)| *online && point.source != "DPMDB").map(|(point, _)| point).collect()
 }
 
-/// What the last online backup of a source says that it cost: requests, and bytes up.
+/// What the last online backup of a source says that it cost: requests, bytes up and bytes down.
 #[derive(Debug, Clone, Copy)]
 struct Cost {
     requests: u64,
     bytes_up: u64,
+    bytes_down: u64,
 }
 
 fn last_cost(program: &Program, source: &Path) -> Cost {
+    cost_of(program, |job| job["kind"] == "online-backup" && job["subject"] == source.to_str().unwrap())
+}
+
+/// What the newest such job says that it cost.
+fn cost_of(program: &Program, meant: impl Fn(&Value) -> bool) -> Cost {
     let outcome = program.run(args!["jobs", "--limit", "8"]);
     let document = outcome.done();
-    let meant = |job: &&Value| job["kind"] == "online-backup" && job["subject"] == source.to_str().unwrap();
-    let job = document["jobs"].as_array().unwrap().iter().find(meant).unwrap_or_else(|| panic!("no job: {outcome}"));
+    let mut jobs = document["jobs"].as_array().unwrap().iter();
+    let job = jobs.find(|job| meant(job)).unwrap_or_else(|| panic!("no job: {outcome}"));
     let message = job["message"].as_str().unwrap();
     let before = |word: &str| -> u64 {
         let text = message.split(word).next().unwrap().rsplit(' ').next().unwrap();
         text.parse().unwrap_or_else(|_| panic!("no number before `{word}`: {message}"))
     };
-    Cost { requests: before(" requests"), bytes_up: before(" bytes up") }
+    Cost { requests: before(" requests"), bytes_up: before(" bytes up"), bytes_down: before(" bytes down") }
 }

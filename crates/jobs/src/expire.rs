@@ -17,6 +17,7 @@ use resurgam_model::{
 use resurgam_store::{Cancel, Volume, point::ReplicaPlace, volume::DELETED_POINTS};
 
 use crate::{
+    cost::Cost,
     error::JobError,
     job::{About, Ended},
     points::shown,
@@ -50,8 +51,8 @@ impl Server {
         let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
             let (report, entries) = self.plan_in_reach(points)?;
-            self.give_up(&entries, cancel)?;
-            let message = format!("{} points given up, {} kept", report.expired.len(), report.kept);
+            let cost = self.give_up(&entries, cancel)?;
+            let message = format!("{} points given up, {} kept{cost}", report.expired.len(), report.kept);
             Ok(Ended { value: report, partial: false, message })
         })
     }
@@ -201,8 +202,8 @@ impl Server {
 
     /// Gives points up: in the catalog first, then in the volumes. A kill between the two leaves points that the next
     /// backup adopts and the next expiry gives up again; never rows of points that are not there.
-    pub(crate) fn give_up(&self, entries: &[PointEntry], cancel: &Cancel) -> Result<(), JobError> {
-        let mut volumes = HashMap::new();
+    pub(crate) fn give_up(&self, entries: &[PointEntry], cancel: &Cancel) -> Result<Cost, JobError> {
+        let mut volumes: HashMap<_, Arc<Volume>> = HashMap::new();
         for entry in entries {
             if let Vacant(place) = volumes.entry(entry.volume) {
                 let record = self.volume_record(entry.volume)?;
@@ -225,7 +226,10 @@ impl Server {
             let volume = of_replica.first().and_then(|entry| volumes.get(&entry.volume));
             self.give_up_of_replica(of_replica, volume, cancel)?;
         }
-        self.forget_lost_places()
+        self.forget_lost_places()?;
+        let mut cost = Cost::default();
+        volumes.values().for_each(|volume| cost.add(volume));
+        Ok(cost)
     }
 
     /// `volume`: theirs; `None`: it is away, and they are missing.

@@ -16,6 +16,7 @@ mod backup;
 mod browse;
 pub mod capsule;
 mod contact;
+mod cost;
 pub mod dpmdb;
 pub mod error;
 mod expire;

@@ -22,6 +22,7 @@ use resurgam_store::{
 
 use crate::{
     backup::{Made, point_record},
+    cost::Cost,
     error::JobError,
     job::{About, Ended},
     points::shown,
@@ -233,16 +234,13 @@ impl Server {
         let record = point_record(&text, document);
         self.catalog.add_point(&record)?;
         self.catalog.set_replica_state(replica.id, ReplicaState::Valid, None)?;
-        let traffic = part.backend().traffic();
         let message = format!(
-            "point {}: {} files, {} bytes, {} added; {} requests, {} bytes up, {} bytes down",
+            "point {}: {} files, {} bytes, {} added{}",
             text.point,
             text.tree.files,
             text.tree.bytes,
             text.added_bytes,
-            traffic.requests,
-            traffic.bytes_up,
-            traffic.bytes_down
+            Cost::of(&part)
         );
         Ok((made(&record.entry), message))
     }

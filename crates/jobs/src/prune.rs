@@ -10,6 +10,7 @@ use resurgam_store::{
 };
 
 use crate::{
+    cost::Cost,
     error::JobError,
     job::{About, Ended},
     server::Server,
@@ -40,8 +41,11 @@ impl Server {
                 let how = Collect { dry_run, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
                 let message = format!(
-                    "{} packs deleted, {} rewritten, {} bytes freed",
-                    done.deleted, done.rewritten, done.freed_bytes
+                    "{} packs deleted, {} rewritten, {} bytes freed{}",
+                    done.deleted,
+                    done.rewritten,
+                    done.freed_bytes,
+                    Cost::of(&volume)
                 );
                 Ok(Ended { value: done, partial: false, message })
             };

@@ -16,6 +16,7 @@ use resurgam_store::{Cancel, Kind, Meter, TreeReader, estimate};
 
 use crate::{
     browse::{OpenPoint, typed},
+    cost::Cost,
     error::JobError,
     job::{About, Ended},
     server::Server,
@@ -150,8 +151,13 @@ impl Server {
             let open = self.open_point(&point.id.to_string(), None)?;
             let root = source.map(|source| source.root).unwrap_or_default();
             let report = recover_point(&open, &root, what, foresee, meter, cancel)?;
-            let message =
-                format!("{} files, {} bytes, {} not as they were", report.files, report.bytes, report.unproved.len());
+            let cost = Cost::of(&open.volume);
+            let message = format!(
+                "{} files, {} bytes, {} not as they were{cost}",
+                report.files,
+                report.bytes,
+                report.unproved.len()
+            );
             Ok(Ended { partial: !report.unproved.is_empty(), message, value: report })
         })
     }

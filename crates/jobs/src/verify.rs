@@ -19,6 +19,7 @@ use resurgam_store::{
 };
 
 use crate::{
+    cost::Cost,
     error::JobError,
     job::{About, Ended},
     server::Server,
@@ -51,10 +52,13 @@ impl Server {
                 even_unwritten: true,
             };
             let one = self.run(about, cancel, || {
-                let one = self.verify_volume(&record, what, meter, cancel)?;
+                let (one, cost) = self.verify_volume(&record, what, meter, cancel)?;
                 let left = one.damage.iter().filter(|damage| !damage.mended).count();
-                let message =
-                    format!("{} bytes checked, {} faults found, {left} left", one.checked_bytes, one.damage.len());
+                let message = format!(
+                    "{} bytes checked, {} faults found, {left} left{cost}",
+                    one.checked_bytes,
+                    one.damage.len()
+                );
                 Ok(Ended { partial: left > 0, message, value: one })
             });
             let one = match one {
@@ -79,7 +83,7 @@ impl Server {
         what: &Verify,
         meter: &Meter,
         cancel: &Cancel,
-    ) -> Result<VerifyReport, JobError> {
+    ) -> Result<(VerifyReport, Cost), JobError> {
         let mut report = VerifyReport::default();
         let volume = match self.open_volume(record) {
             Err(JobError::Store(error)) if what.repair => {
@@ -131,7 +135,7 @@ impl Server {
         report.affected_points.extend(self.note_states(&points, &present, &affected));
         let unknown = affected.iter().filter(|id| points.iter().all(|point| point.entry.id != **id));
         report.affected_points.extend(unknown);
-        Ok(report)
+        Ok((report, Cost::of(&volume)))
     }
 
     /// Writes down in which state points are. Those that cannot be restored whole.
@@ -144,7 +148,12 @@ impl Server {
         let mut lost = Vec::new();
         for point in points {
             let was_partial = String::from_utf8_lossy(&point.document).contains("state = \"partial\"");
-            let state = if !present.contains(&point.entry.id) {
+            let is_present = present.contains(&point.entry.id);
+            // Given up since the catalog was asked.
+            if !is_present && self.catalog.point(point.entry.id).is_ok_and(|known| known.is_none()) {
+                continue;
+            }
+            let state = if !is_present {
                 PointState::Missing
             } else if affected.contains(&point.entry.id) {
                 PointState::Damaged

@@ -4,7 +4,7 @@ use std::fs;
 
 use resurgam_tests::{Store, args, assert_same};
 
-use super::{Owner, Protected, last_cost, online};
+use super::{Owner, Protected, cost_of, last_cost, online};
 
 on_each_store!(home_and_pool_are_lost_and_the_server_comes_back_from_the_vault);
 
@@ -61,6 +61,11 @@ fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store
     let to = server.scene.path("latest");
     server.run(args!["recover", "latest", "--online", "--source", server.scene.source, "--to", to]);
     assert_same(&server.scene.source, &to);
+    // And it takes about that much: opening the part and its index is not counted before.
+    let cost = cost_of(&server.scene.program(), |job| job["kind"] == "recover");
+    let foreseen = (estimate["fetch"]["requests"].as_u64().unwrap(), estimate["fetch"]["bytes"].as_u64().unwrap());
+    assert!((foreseen.0..foreseen.0 + 24).contains(&cost.requests), "{cost:?}: {estimate}");
+    assert!((foreseen.1..foreseen.1 + 500_000).contains(&cost.bytes_down), "{cost:?}: {estimate}");
 
     // A new disk for the pool.
     server.run(args!["pool", "lost", server.scene.pool]);
