@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use resurgam_tests::{Store, args, assert_same, differences, parts::count_from, plain_tree};
+use resurgam_tests::{Random, Scene, Store, args, assert_same, differences, parts::count_from, plain_tree};
 
-use super::{Owner, Protected, last_cost};
+use super::{Owner, Protected, last_cost, secret};
 
-on_each_store!(kills_cost_only_the_interrupted_work);
+on_each_store!(
+    kills_cost_only_the_interrupted_work,
+    kills_while_registering_and_changing_the_passphrase_shut_nobody_out,
+);
 
 /// A lease of a dead writer stands for 30 seconds: whoever waits for one takes longer than this.
 const WAITS: Duration = Duration::from_secs(20);
@@ -146,4 +149,71 @@ fn kills_cost_only_the_interrupted_work(store: &Store) {
         history.assert_restores(&id);
     }
     history.server.scene.assert_sound_or_mended();
+}
+
+/// Registers a server that was never registered, killed at first; then it is registered all the same.
+fn a_first_registration_survives_a_kill(owner: &Owner<'_>, store: &Store, length: Duration, seed: u64) {
+    let scene = Scene::new();
+    let mut random = Random::for_test("first_registration", seed);
+    plain_tree::build(&scene.source, plain_tree::Size::TINY, &mut random);
+    scene.take_point();
+    let passphrase = secret(&scene, "vault-passphrase", super::PASSPHRASE);
+    let server = Protected { store, scene, random, passphrase };
+    let credentials = owner.credentials(&format!("credentials-{seed}"));
+    let after = length.mul_f64((seed % 8) as f64 / 8.0);
+    let arguments = args!["vault", "register", "--credentials", credentials, "--passphrase-file", server.passphrase];
+    let outcome = store.opened_by(&server.scene.program()).start(arguments).kill_after(after);
+    assert!(outcome.was_killed() || outcome.code() == Some(0), "{outcome}");
+    server.register(&credentials).done();
+    server.run(args!["group", "set", "Default", "--online"]);
+    let outcome = server.scene.program().run(args!["backup", "--online"]);
+    outcome.done();
+    let to = server.scene.path("to");
+    server.run(args!["recover", super::online(&outcome).remove(0).id, "--online", "--to", to]);
+    assert_same(&server.scene.source, &to);
+    server.run(args!["verify", "--online"]);
+}
+
+fn kills_while_registering_and_changing_the_passphrase_shut_nobody_out(store: &Store) {
+    let owner = Owner::new(store);
+    let mut server = Protected::new(&owner, "passphrase_kills", 462);
+    let (point, copy) = server.back_up_online();
+    let credentials = owner.credentials("again");
+    let began = std::time::Instant::now();
+    server.register(&credentials).done();
+    let length = began.elapsed();
+    let rounds = count_from("RESURGAM_KILLS", 8);
+    let mut killed = 0;
+    for round in 0..rounds {
+        let old = server.passphrase.clone();
+        let new = secret(&server.scene, &format!("passphrase-{round}"), &format!("the passphrase of round {round}"));
+        let change = |pin| args!["vault", "passphrase", "--new-passphrase-file", new, "--pin-file", pin];
+        let after = length.mul_f64(server.random.fraction() * 1.2);
+        let outcome = server.scene.program().start(change(owner.pin_file())).kill_after(after);
+        assert!(outcome.was_killed() || outcome.code() == Some(0), "{outcome}");
+        killed += u32::from(outcome.was_killed());
+        // One of the two opens the part: the new one at least where its command has ended.
+        let opens = |passphrase: &PathBuf| {
+            let arguments = args!["vault", "register", "--credentials", credentials, "--passphrase-file", passphrase];
+            store.opened_by(&server.scene.program()).run(arguments)
+        };
+        let (with_old, with_new) = (opens(&old), opens(&new));
+        let codes = (with_old.code(), with_new.code());
+        assert!(codes == (Some(0), Some(1)) || codes == (Some(1), Some(0)), "round {round}: {with_old} {with_new}");
+        assert!(outcome.was_killed() || codes.1 == Some(0), "round {round}: {outcome}");
+        // The server itself is never shut out, and the change can be made again.
+        server.run(change(owner.pin_file()));
+        assert_eq!((opens(&old).code(), opens(&new).code()), (Some(1), Some(0)), "round {round}");
+        server.passphrase = new;
+        let again = server.register(&credentials);
+        again.done();
+        server.run(args!["verify", "--online"]);
+    }
+    println!("{killed} of {rounds} were killed before their end");
+    let to = server.scene.path("to");
+    server.run(args!["recover", point.id, "--online", "--to", to]);
+    assert_same(&copy, &to);
+    for seed in 0..rounds / 2 {
+        a_first_registration_survives_a_kill(&owner, store, length, 500 + 3 * seed);
+    }
 }
