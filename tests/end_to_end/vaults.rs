@@ -20,11 +20,14 @@ macro_rules! on_each_store {
 }
 
 mod bad_days;
+mod bad_line;
 mod deleting;
 mod external;
 mod kills;
+mod mending;
 mod privacy;
 mod procedure;
+mod purging;
 mod retention;
 
 use std::{

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Looks at what lies below an URL of an object store, and deletes it: objects.py list|dump|delete URL [DIRECTORY]
+"""Looks at what lies below an URL of an object store, and changes it: objects.py list|dump|put|delete URL [DIRECTORY]
 
-`objects.py remove URL` deletes the one object that the URL names.
+`put` makes what lies there what the directory holds. `objects.py remove URL` deletes the one object that the URL names.
 
 For the tests: it owes nothing to the project's code. Requests are signed as the stores' protocols want it: version 4 for S3,
 Shared Key for Azure; the keys come from the environment, under the names that the stores' own tools use.
 """
-import base64, datetime, email.utils, hashlib, hmac, http.client, os, sys, urllib.parse
+import base64, datetime, email.utils, hashlib, hmac, http.client, os, pathlib, sys, urllib.parse
 import xml.etree.ElementTree as xml
 
 
@@ -24,33 +24,36 @@ class Store:
         self.root = "/" + "/".join(parts)
         self.connection = http.client.HTTPConnection(self.host, timeout=30)
 
-    def request(self, method, path, query=()):
+    def request(self, method, path, query=(), body=b""):
         path = urllib.parse.quote(path, safe="/-_.~")
         query = sorted(query)
-        headers = self.azure(method, path, query) if self.is_azure else self.s3(method, path, query)
+        headers = (self.azure if self.is_azure else self.s3)(method, path, query, body)
         text = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query)
-        self.connection.request(method, f"{path}?{text}" if text else path, headers=headers)
+        self.connection.request(method, f"{path}?{text}" if text else path, body or None, headers)
         answer = self.connection.getresponse()
         body = answer.read()
         if answer.status >= 300 and not (method == "DELETE" and answer.status == 404):
             raise SystemExit(f"{method} {path}: {answer.status} {body[:300]!r}")
         return body
 
-    def azure(self, method, path, query):
+    def azure(self, method, path, query, body):
         account = self.root.split("/")[1]
         headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2020-12-06"}
-        lines = [method, *[""] * 11, *(f"{k}:{v}" for k, v in sorted(headers.items())), f"/{account}{path}"]
+        if method == "PUT":
+            headers = {"x-ms-blob-type": "BlockBlob"} | headers
+        length = str(len(body)) if body else ""
+        lines = [method, "", "", length, *[""] * 8, *(f"{k}:{v}" for k, v in sorted(headers.items())), f"/{account}{path}"]
         lines += [f"{k}:{v}" for k, v in query]
         tag = mac(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(lines))
         return headers | {"Authorization": f"SharedKey {account}:{base64.b64encode(tag).decode()}"}
 
-    def s3(self, method, path, query):
+    def s3(self, method, path, query, body):
         time = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%dT%H%M%SZ")
-        nothing = hashlib.sha256(b"").hexdigest()
-        headers = {"host": self.host, "x-amz-content-sha256": nothing, "x-amz-date": time}
+        sent = hashlib.sha256(body).hexdigest()
+        headers = {"host": self.host, "x-amz-content-sha256": sent, "x-amz-date": time}
         text = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query)
         names = ";".join(headers)
-        asked = "\n".join([method, path, text, *(f"{k}:{v}" for k, v in headers.items()), "", names, nothing])
+        asked = "\n".join([method, path, text, *(f"{k}:{v}" for k, v in headers.items()), "", names, sent])
         scope = f"{time[:8]}/us-east-1/s3/aws4_request"
         signed = "\n".join(["AWS4-HMAC-SHA256", time, scope, hashlib.sha256(asked.encode()).hexdigest()])
         key = ("AWS4" + os.environ["AWS_SECRET_ACCESS_KEY"]).encode()
@@ -84,6 +87,15 @@ class Store:
 what, store = sys.argv[1], Store(sys.argv[2])
 if what == "remove":
     store.request("DELETE", f"{store.root}/{store.prefix}")
+    sys.exit()
+if what == "put":
+    files = {str(file.relative_to(sys.argv[3])): file.read_bytes() for file in pathlib.Path(sys.argv[3]).rglob("*") if file.is_file()}
+    there = set(store.names())
+    for name in there - files.keys():
+        store.request("DELETE", store.path(name))
+    for name, content in files.items():
+        if name not in there or store.request("GET", store.path(name)) != content:
+            store.request("PUT", store.path(name), body=content)
     sys.exit()
 for name in sorted(store.names()):
     if what == "list":
