@@ -21,6 +21,7 @@ macro_rules! on_each_store {
 
 mod bad_days;
 mod bad_line;
+mod carried;
 mod deleting;
 mod external;
 mod kills;

@@ -22,8 +22,8 @@ pub(crate) use server::{
     SourceAdd, SourceCommand, SourceLoad, SourceRemove, SourceSet, Verify,
 };
 pub(crate) use vault::{
-    ExternalCommand, ExternalRecover, Online, OnlinePolicy, Pin, VaultCommand, VaultCreate, VaultCredentials,
-    VaultPassphrase, VaultPin, VaultRegister,
+    ExternalCommand, ExternalRecover, Online, OnlinePolicy, Pin, VaultCarry, VaultCommand, VaultCreate,
+    VaultCredentials, VaultLoad, VaultPassphrase, VaultPin, VaultRegister,
 };
 
 const AFTER_HELP: &str = "\

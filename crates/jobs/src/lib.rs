@@ -52,7 +52,9 @@ pub use server::{Access, Environment, Server};
 pub use sources::{Protect, Scope, SourceChange, current_replica};
 pub use stores::Stores;
 pub use survivability::read_about;
-pub use vault::{check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, make_pin};
+pub use vault::{
+    check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, load_carried, make_pin,
+};
 pub use verify::Verify;
 pub use volumes::{is_clear, role_of};
 

@@ -3,6 +3,7 @@
 //! Always from the pool, never from the source: so an online point is that of a moment which the pool knows, it costs the
 //! source nothing, and it can be made while the source is away.
 
+use resurgam_catalog::{PointEntry, ReplicaRecord};
 use resurgam_model::{
     PointId,
     bytepath::escape,
@@ -134,21 +135,7 @@ impl Server {
 
     /// Makes online points of the newest points in the pool. What fails for one source does not keep the others from theirs.
     pub fn back_up_online(&self, scope: &Scope, meter: &Meter, cancel: &Cancel) -> Result<BackupReport, JobError> {
-        let groups = self.catalog.groups()?;
-        let mut sources: Vec<(Source, Online)> = Vec::new();
-        for source in self.sources_in(scope)? {
-            let online = groups.iter().find(|group| group.id == source.group).and_then(|group| group.online.clone());
-            sources.extend(online.map(|online| (source, online)));
-        }
-        if sources.is_empty() {
-            return Err(JobError::request(
-                "not-online",
-                "nothing of this is protected online",
-                "`resurgam group set GROUP --online` switches online protection on",
-            ));
-        }
-        // The catalog last, so that its point knows the others'.
-        sources.sort_by_key(|(source, _)| source.kind == SourceKind::Dpmdb);
+        let sources = self.online_sources(scope)?;
         let mut report = BackupReport::default();
         let only = sources.len() == 1;
         for (source, online) in sources {
@@ -175,6 +162,38 @@ impl Server {
         Ok(report)
     }
 
+    /// The sources of a scope that are protected online, and how. The catalog last, so that its point knows the others'.
+    pub(crate) fn online_sources(&self, scope: &Scope) -> Result<Vec<(Source, Online)>, JobError> {
+        let groups = self.catalog.groups()?;
+        let mut sources: Vec<(Source, Online)> = Vec::new();
+        for source in self.sources_in(scope)? {
+            let online = groups.iter().find(|group| group.id == source.group).and_then(|group| group.online.clone());
+            sources.extend(online.map(|online| (source, online)));
+        }
+        if sources.is_empty() {
+            return Err(JobError::request(
+                "not-online",
+                "nothing of this is protected online",
+                "`resurgam group set GROUP --online` switches online protection on",
+            ));
+        }
+        sources.sort_by_key(|(source, _)| source.kind == SourceKind::Dpmdb);
+        Ok(sources)
+    }
+
+    /// The newest point in the pool that can be copied.
+    pub(crate) fn newest_in_pool(&self, source: &Source) -> Result<PointEntry, JobError> {
+        let mut entries = self.catalog.point_entries(Some(source.id))?;
+        entries.retain(|entry| is_good(entry.state));
+        entries.pop().ok_or_else(|| {
+            JobError::request(
+                "no-point",
+                format!("{} has no point in the pool that could be copied", escape(&source.root)),
+                "`resurgam backup` makes one",
+            )
+        })
+    }
+
     fn copy_online(
         &self,
         source: &Source,
@@ -185,15 +204,7 @@ impl Server {
         let vault = self.find_vault(Some(&online.vault.to_string()))?;
         let part = self.part_of(&vault)?;
         self.must_own(&part)?;
-        let entries = self.catalog.point_entries(Some(source.id))?;
-        let good = |state| matches!(state, PointState::Complete | PointState::Partial);
-        let newest = entries.iter().rev().find(|entry| good(entry.state)).ok_or_else(|| {
-            JobError::request(
-                "no-point",
-                format!("{} has no point in the pool that could be copied", escape(&source.root)),
-                "`resurgam backup` makes one",
-            )
-        })?;
+        let newest = self.newest_in_pool(source)?;
         let replica = self.online_replica(source, part.id())?;
         let place = self.place_of(&replica);
         self.describe(&part, &place, source)?;
@@ -203,19 +214,16 @@ impl Server {
         };
         self.publish_capsule_to(&part)?;
         self.adopt_points(&part, &place, source)?;
-        let made = |entry: &resurgam_catalog::PointEntry| {
+        let made = |entry: &PointEntry| {
             let point = resurgam_model::point::Point { online: true, ..shown(entry, &source.root) };
             Made { point, unread: Vec::new(), left_out: Vec::new() }
         };
         let there = self.catalog.online_entries(Some(source.id))?;
-        let same = |entry: &&resurgam_catalog::PointEntry| {
-            entry.volume == part.id() && entry.time == newest.time && good(entry.state)
-        };
+        let same = |entry: &&PointEntry| entry.volume == part.id() && entry.time == newest.time && is_good(entry.state);
         if let Some(entry) = there.iter().find(same) {
             return Ok((made(entry), format!("point {} is online already", entry.id)));
         }
-        let text = self.point_text(newest)?;
-        let (text, document) = self.send(&part, &place, &text, source, newest, meter, cancel)?;
+        let (text, document) = self.send(&part, &place, source, &newest, meter, cancel)?;
         let record = point_record(&text, document);
         self.catalog.add_point(&record)?;
         self.catalog.set_replica_state(replica.id, ReplicaState::Valid, None)?;
@@ -233,17 +241,17 @@ impl Server {
         Ok((made(&record.entry), message))
     }
 
-    #[expect(clippy::too_many_arguments, reason = "one step of a copy, which has as many parts")]
-    fn send(
+    /// Copies a point of the pool into a part, wherever that lies.
+    pub(crate) fn send(
         &self,
         part: &std::sync::Arc<Volume>,
         place: &ReplicaPlace,
-        text: &PointText,
         source: &Source,
-        newest: &resurgam_catalog::PointEntry,
+        newest: &PointEntry,
         meter: &Meter,
         cancel: &Cancel,
     ) -> Result<(PointText, String), JobError> {
+        let text = self.point_text(newest)?;
         let root = text.tree_root()?;
         meter.expected.add(root.bytes);
         let volume = self.open_volume(&self.volume_record(newest.volume)?)?;
@@ -265,7 +273,7 @@ impl Server {
     }
 
     /// What the pool says of a point.
-    fn point_text(&self, entry: &resurgam_catalog::PointEntry) -> Result<PointText, JobError> {
+    fn point_text(&self, entry: &PointEntry) -> Result<PointText, JobError> {
         let volume = self.open_volume(&self.volume_record(entry.volume)?)?;
         let place =
             ReplicaPlace { server: resurgam_store::point::server_directory(&self.record.name), replica: entry.replica };
@@ -289,11 +297,11 @@ impl Server {
     }
 
     /// The replica of a source in a part; made where it has none.
-    fn online_replica(
+    pub(crate) fn online_replica(
         &self,
         source: &Source,
         part: resurgam_model::VolumeId,
-    ) -> Result<resurgam_catalog::ReplicaRecord, JobError> {
+    ) -> Result<ReplicaRecord, JobError> {
         let mut replicas = self.catalog.replicas_in(VolumeRole::Vault)?;
         replicas.retain(|replica| replica.volume == part);
         match current_replica(&replicas, source.id) {
@@ -321,4 +329,8 @@ impl Server {
         }
         Ok(self.catalog.add_point(&point_record(text, document))?)
     }
+}
+
+fn is_good(state: PointState) -> bool {
+    matches!(state, PointState::Complete | PointState::Partial)
 }

@@ -1,6 +1,7 @@
 //! Vaults: registering a server with one, and its part there.
 
 mod admit;
+mod carry;
 mod deleted;
 mod owner;
 mod passphrase;
@@ -29,6 +30,7 @@ use crate::{
     stores::{Stores, below},
 };
 pub(crate) use admit::admit;
+pub use carry::load_carried;
 pub use owner::{check_vault, create_vault, issue_credentials, make_pin};
 pub use passphrase::{check_passphrase, generate_passphrase};
 

@@ -312,7 +312,7 @@ pub fn role_of(document: &str) -> VolumeRole {
 }
 
 /// Whether a directory has nothing in it but what a new file system has, or what making a volume had begun.
-fn is_vacant(directory: &Path) -> io::Result<bool> {
+pub(crate) fn is_vacant(directory: &Path) -> io::Result<bool> {
     const BEGUN: [&str; 5] = ["lost+found", "mirror", "locks", "reserve", "writers"];
     for entry in fs::read_dir(directory)? {
         let name = entry?.file_name();

@@ -259,6 +259,47 @@ pub struct DeletedSummary {
     pub until: Timestamp,
 }
 
+/// A disk that carries the first copy to a vault, as `vault carry` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CarriedSummary {
+    /// The points on it, newest of each source.
+    pub points: Vec<CarriedPoint>,
+    /// URL of the vault that it is for.
+    pub vault: String,
+    /// Objects to be loaded.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// A point on a carried disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct CarriedPoint {
+    /// Its id, which it will have in the vault.
+    pub id: PointId,
+    /// The root's path, as text.
+    pub source: String,
+    /// When the server received it.
+    pub time: Timestamp,
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of content in it.
+    pub bytes: u64,
+}
+
+/// What a carried disk gave to a vault, as `vault load` shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LoadedSummary {
+    /// URL of the vault.
+    pub vault: String,
+    /// Objects sent.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Objects that the vault had already.
+    pub there: u64,
+}
+
 /// Something that a vault relies on, and whether a store does it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StoreCheck {

@@ -19,7 +19,7 @@ use crate::{
     volume::VOLUME_TOML,
 };
 
-const TARGETS: [fn(&[u8]); 12] = [
+const TARGETS: [fn(&[u8]); 15] = [
     crate::pack::fuzz_pack,
     crate::index::fuzz_index,
     crate::tree::page::fuzz_page,
@@ -32,6 +32,9 @@ const TARGETS: [fn(&[u8]); 12] = [
     crate::keyring::fuzz_keyring,
     crate::backend::object::fuzz_place,
     crate::backend::object::fuzz_lease,
+    crate::vault::fuzz_vault,
+    crate::deleted::fuzz_deleted,
+    crate::carried::fuzz_carried,
 ];
 
 #[test]

@@ -12,6 +12,7 @@
 
 pub mod backend;
 pub mod capsule;
+pub mod carried;
 mod codec;
 pub mod collect;
 pub mod copy;

@@ -1,6 +1,6 @@
 //! Vaults and external servers: `vault …`, `external …`, and online protection wherever it can be asked for.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand};
 use resurgam_model::{policy::Calendar, retention::Retention};
@@ -23,6 +23,10 @@ pub(crate) enum VaultCommand {
         /// Where: az://CONTAINER/PREFIX, s3://BUCKET/PREFIX, s3+http://HOST:PORT/BUCKET/PREFIX, or a directory
         url: String,
     },
+    /// Write the first copy of what is protected online onto a disk that is carried to the vault
+    Carry(VaultCarry),
+    /// Load a carried disk into its vault: near the store, without a server and without keys
+    Load(VaultLoad),
     /// Put back an online recovery point that was given up; without one, list those that can come back
     Undelete {
         /// The point: its id, or the beginning of it
@@ -88,6 +92,30 @@ pub(crate) struct VaultRegister {
     /// Make a passphrase and show it; it is asked back before it counts
     #[arg(long)]
     pub(crate) generate: bool,
+}
+
+/// `vault carry`
+#[derive(Debug, Args)]
+pub(crate) struct VaultCarry {
+    /// A directory on the disk: empty, or begun before
+    pub(crate) directory: PathBuf,
+    #[command(flatten)]
+    pub(crate) of: OfVault,
+    /// Only the sources of this group
+    #[arg(long, value_name = "G", conflicts_with = "source")]
+    pub(crate) group: Option<String>,
+    /// Only this source: an id or the root's path
+    #[arg(long, value_name = "S")]
+    pub(crate) source: Option<OsString>,
+}
+
+/// `vault load`
+#[derive(Debug, Args)]
+pub(crate) struct VaultLoad {
+    /// The directory that `vault carry` has written
+    pub(crate) directory: PathBuf,
+    /// Where the vault is [default: where the server knows it]
+    pub(crate) url: Option<String>,
 }
 
 /// `vault pin`

@@ -4,7 +4,8 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use resurgam_jobs::{
-    Stores, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, make_pin,
+    Scope, Stores, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, load_carried,
+    make_pin,
 };
 use resurgam_model::report::{DeletedSummary, StoreCheck, VaultSummary};
 use resurgam_store::{
@@ -17,11 +18,16 @@ use zeroize::Zeroizing;
 use super::Context;
 use crate::{
     Ending,
-    args::{VaultCommand, VaultCreate, VaultCredentials, VaultPassphrase, VaultPin, VaultRegister},
+    args::{
+        VaultCarry, VaultCommand, VaultCreate, VaultCredentials, VaultLoad, VaultPassphrase, VaultPin, VaultRegister,
+    },
     environment,
     failure::Failure,
+    naming,
     passphrase::{self, Passphrase},
+    progress::watched,
     show::vault as show,
+    signals,
 };
 
 /// The document of `vault list` and of `vault register`.
@@ -76,6 +82,8 @@ pub(super) fn run(context: &Context<'_>, command: VaultCommand) -> Result<Ending
         VaultCommand::Register(arguments) => register(context, &arguments),
         VaultCommand::List => answer(context, context.server()?.vaults()?),
         VaultCommand::Check { url } => check(context, &url),
+        VaultCommand::Carry(arguments) => carry(context, &arguments),
+        VaultCommand::Load(arguments) => load(context, &arguments),
         VaultCommand::Undelete { point, of } => undelete(context, point.as_deref(), of.vault.as_deref()),
         VaultCommand::Pin(arguments) => pin(context, &arguments),
         VaultCommand::Passphrase(arguments) => change_passphrase(context, &arguments),
@@ -201,6 +209,30 @@ fn check(context: &Context<'_>, url: &str) -> Result<Ending, Failure> {
     let document = ChecksDocument { checks };
     context.output.answer(&document, || show::checks(&document.checks))?;
     Ok(if document.checks.iter().all(|check| check.holds || check.optional) { Ending::Whole } else { Ending::Bad })
+}
+
+fn carry(context: &Context<'_>, arguments: &VaultCarry) -> Result<Ending, Failure> {
+    let source = arguments.source.as_deref().map(naming::path_or_id);
+    let scope = Scope { group: arguments.group.clone(), source };
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let (server, vault) = (context.server()?, arguments.of.vault.as_deref());
+    let carried = watched(context.output, "writing the disk", |meter| {
+        server.carry(&scope, vault, &arguments.directory, meter, &cancel)
+    })?;
+    context.output.answer(&carried, || show::carried(&carried, &context.zone))?;
+    context.output.note(&format!("Where the disk arrives: resurgam vault load DIR {}", carried.vault));
+    context.output.note("After that, `resurgam backup --online` sends only what has changed since");
+    Ok(Ending::Whole)
+}
+
+fn load(context: &Context<'_>, arguments: &VaultLoad) -> Result<Ending, Failure> {
+    let stores = stores(context)?;
+    let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
+    let loaded = watched(context.output, "loading the disk", |meter| {
+        load_carried(&stores, &arguments.directory, arguments.url.as_deref(), meter, &cancel)
+    })?;
+    context.output.answer(&loaded, || show::loaded(&loaded))?;
+    Ok(Ending::Whole)
 }
 
 fn undelete(context: &Context<'_>, point: Option<&str>, vault: Option<&str>) -> Result<Ending, Failure> {

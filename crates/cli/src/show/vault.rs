@@ -1,7 +1,7 @@
 //! Vaults, their servers, and what was given up in them.
 
 use jiff::{Timestamp, tz::TimeZone};
-use resurgam_model::report::{DeletedSummary, ServerSummary, StoreCheck, VaultSummary};
+use resurgam_model::report::{CarriedSummary, DeletedSummary, LoadedSummary, ServerSummary, StoreCheck, VaultSummary};
 
 use super::{
     amount,
@@ -41,6 +41,26 @@ pub(crate) fn servers(servers: &[ServerSummary], zone: &TimeZone) -> String {
         table.row([server.id.to_string(), server.name.clone(), when(server.registered, zone)]);
     }
     table.text()
+}
+
+/// What a disk carries.
+pub(crate) fn carried(disk: &CarriedSummary, zone: &TimeZone) -> String {
+    let mut table = Table::new(&[("TIME", Left), ("SOURCE", Left), ("FILES", Right), ("SIZE", Right)]);
+    for point in &disk.points {
+        let (files, size) = (amount::count(point.files), amount::bytes(point.bytes));
+        table.row([when(point.time, zone), point.source.clone(), files, size]);
+    }
+    format!("{}{} in {} on the disk.\n", table.text(), amount::bytes(disk.bytes), objects(disk.objects))
+}
+
+/// What a disk gave to a vault.
+pub(crate) fn loaded(loaded: &LoadedSummary) -> String {
+    let sent = format!("{} in {} loaded into {}", amount::bytes(loaded.bytes), objects(loaded.objects), loaded.vault);
+    if loaded.there == 0 { format!("{sent}.\n") } else { format!("{sent}; {} were there.\n", objects(loaded.there)) }
+}
+
+fn objects(count: u64) -> String {
+    amount::counted(count, "object", "objects")
 }
 
 /// Deleted points as a table.

@@ -59,7 +59,7 @@ pub(crate) fn copy(
     session.commit(&root, &new, &signing()).map(|(text, _)| text)
 }
 
-fn all_is_well(volume: &Arc<Volume>) -> bool {
+pub(crate) fn all_is_well(volume: &Arc<Volume>) -> bool {
     let how = Verify { read_data: Some(100), turn: 0, repair: false, known: &[], is_known: &|_| true, threads: 2 };
     let verified = verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap();
     verified.findings.is_empty() && verified.affected.is_empty()
