@@ -168,7 +168,7 @@ impl Server {
             return Err(JobError::request("busy", message, "wait until it has ended; `resurgam jobs` shows it"));
         };
         self.publish_capsule_to(&volume)?;
-        self.adopt_points(&volume, &place, source)?;
+        self.adopt_points(&volume, &place, source, cancel)?;
         let staged = if source.kind == SourceKind::Dpmdb { Some(self.stage_catalog()?) } else { None };
         let root = match (&staged, carried) {
             (Some(staged), _) => staged.path().to_owned(),
@@ -239,10 +239,19 @@ impl Server {
     }
 
     /// Takes points into the catalog that the volume has and the catalog lacks: a job was killed between the two.
-    pub(crate) fn adopt_points(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<(), JobError> {
-        let known = self.catalog.every_entry(Some(source.id))?;
-        let known: HashSet<PointId> = known.iter().map(|point| point.id).collect();
-        for id in volume.points_of(place)?.into_iter().filter(|id| !known.contains(id)) {
+    pub(crate) fn adopt_points(
+        &self,
+        volume: &Volume,
+        place: &ReplicaPlace,
+        source: &Source,
+        cancel: &Cancel,
+    ) -> Result<(), JobError> {
+        if self.unknown_points(volume, place, source)?.is_empty() {
+            return Ok(());
+        }
+        // What is being given up at this moment is unknown too, until it is gone.
+        let _lock = volume.lock_points(place, cancel)?;
+        for id in self.unknown_points(volume, place, source)? {
             match volume.point_document(place, id) {
                 Ok((text, document)) if text.source == source.id => {
                     // Its writer may have been killed between the two copies.
@@ -261,6 +270,13 @@ impl Server {
             }
         }
         Ok(())
+    }
+
+    fn unknown_points(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<Vec<PointId>, JobError> {
+        let listed = volume.points_of(place)?;
+        let known = self.catalog.every_entry(Some(source.id))?;
+        let known: HashSet<PointId> = known.iter().map(|point| point.id).collect();
+        Ok(listed.into_iter().filter(|id| !known.contains(id)).collect())
     }
 
     /// The newest point that can be built upon.

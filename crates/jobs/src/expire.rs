@@ -1,6 +1,9 @@
 //! Giving up points that no rule keeps.
 
-use std::collections::{HashMap, HashSet, hash_map::Entry::Vacant};
+use std::{
+    collections::{HashMap, HashSet, hash_map::Entry::Vacant},
+    sync::Arc,
+};
 
 use resurgam_catalog::PointEntry;
 use resurgam_model::{
@@ -11,7 +14,7 @@ use resurgam_model::{
     retention::{Candidate, Guards, Note, Retention},
     role::VolumeRole,
 };
-use resurgam_store::{Cancel, volume::DELETED_POINTS};
+use resurgam_store::{Cancel, Volume, point::ReplicaPlace, volume::DELETED_POINTS};
 
 use crate::{
     error::JobError,
@@ -47,7 +50,7 @@ impl Server {
         let about = About { kind: "expire", subject: "recovery points".to_owned(), source: None, even_unwritten: true };
         self.run(about, cancel, || {
             let (report, entries) = self.plan_in_reach(points)?;
-            self.give_up(&entries)?;
+            self.give_up(&entries, cancel)?;
             let message = format!("{} points given up, {} kept", report.expired.len(), report.kept);
             Ok(Ended { value: report, partial: false, message })
         })
@@ -198,7 +201,7 @@ impl Server {
 
     /// Gives points up: in the catalog first, then in the volumes. A kill between the two leaves points that the next
     /// backup adopts and the next expiry gives up again; never rows of points that are not there.
-    pub(crate) fn give_up(&self, entries: &[PointEntry]) -> Result<(), JobError> {
+    pub(crate) fn give_up(&self, entries: &[PointEntry], cancel: &Cancel) -> Result<(), JobError> {
         let mut volumes = HashMap::new();
         for entry in entries {
             if let Vacant(place) = volumes.entry(entry.volume) {
@@ -216,24 +219,40 @@ impl Server {
                 }
             }
         }
+        let mut entries: Vec<&PointEntry> = entries.iter().collect();
+        entries.sort_by_key(|entry| (entry.volume, entry.replica));
+        for of_replica in entries.chunk_by(|one, next| (one.volume, one.replica) == (next.volume, next.replica)) {
+            let volume = of_replica.first().and_then(|entry| volumes.get(&entry.volume));
+            self.give_up_of_replica(of_replica, volume, cancel)?;
+        }
+        self.forget_lost_places()
+    }
+
+    /// `volume`: theirs; `None`: it is away, and they are missing.
+    fn give_up_of_replica(
+        &self,
+        entries: &[&PointEntry],
+        volume: Option<&Arc<Volume>>,
+        cancel: &Cancel,
+    ) -> Result<(), JobError> {
+        let Some(first) = entries.first() else { return Ok(()) };
+        let server = resurgam_store::point::server_directory(&self.record.name);
+        let place = ReplicaPlace { server, replica: first.replica };
+        let _lock = volume.map(|volume| volume.lock_points(&place, cancel)).transpose()?;
+        // By the clock that is ahead: one that is behind must not end the days that a point can come back.
+        let deleted =
+            volume.filter(|volume| volume.has(DELETED_POINTS)).map(|part| self.clocks(part.backend()).latest());
         for batch in entries.chunks(ROWS_AT_ONCE) {
             let ids: Vec<_> = batch.iter().map(|entry| entry.id).collect();
             self.catalog.remove_points(&ids)?;
+            let Some(volume) = volume else { continue };
             for entry in batch {
-                let Some(volume) = volumes.get(&entry.volume) else { continue };
-                let place = resurgam_store::point::ReplicaPlace {
-                    server: resurgam_store::point::server_directory(&self.record.name),
-                    replica: entry.replica,
-                };
-                if volume.has(DELETED_POINTS) {
-                    // By the clock that is ahead: one that is behind must not end the days that it can come back.
-                    let now = self.clocks(volume.backend()).latest();
-                    volume.set_deleted(&place, entry.id, now, &self.keyring.signing)?;
-                } else {
-                    volume.delete_point(&place, entry.id)?;
+                match deleted {
+                    Some(now) => volume.set_deleted(&place, entry.id, now, &self.keyring.signing)?,
+                    None => volume.delete_point(&place, entry.id)?,
                 }
             }
         }
-        self.forget_lost_places()
+        Ok(())
     }
 }

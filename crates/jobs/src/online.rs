@@ -213,7 +213,7 @@ impl Server {
             return Err(JobError::request("busy", message, "wait until it has ended; `resurgam jobs` shows it"));
         };
         self.publish_capsule_to(&part)?;
-        self.adopt_points(&part, &place, source)?;
+        self.adopt_points(&part, &place, source, cancel)?;
         let made = |entry: &PointEntry| {
             let point = resurgam_model::point::Point { online: true, ..shown(entry, &source.root) };
             Made { point, unread: Vec::new(), left_out: Vec::new() }

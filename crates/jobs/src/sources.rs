@@ -17,7 +17,7 @@ use resurgam_model::{
     report::SourceSummary,
     retention::Retention,
 };
-use resurgam_store::keys::random;
+use resurgam_store::{Cancel, keys::random};
 
 use crate::{error::JobError, home, server::Server};
 
@@ -358,7 +358,7 @@ impl Server {
         if source.kind == SourceKind::Dpmdb {
             self.forget_dpmdb()?;
         }
-        self.give_up(&points)?;
+        self.give_up(&points, &Cancel::default())?;
         // Every place that it ever had, also those that are missing.
         for replica in self.catalog.every_replica()?.into_iter().filter(|replica| replica.source == source.id) {
             self.catalog.remove_replica(replica.id)?;

@@ -135,6 +135,30 @@ fn a_point_that_the_catalog_lost_is_adopted_by_the_next_backup() {
 }
 
 #[test]
+fn a_point_that_is_being_given_up_is_not_adopted() {
+    let scene = Scene::new();
+    let (first, last) = (scene.protect().unwrap().points[0].clone(), scene.protect().unwrap().points[0].clone());
+    let server = &scene.server;
+    let record = server.volume_record(first.volume).unwrap();
+    let volume = server.open_volume(&record).unwrap();
+    let place = server.place_of(&server.replica_of(first.source_id).unwrap().unwrap());
+    // As whoever gives it up: out of the catalog first, and then out of the volume.
+    let lock = volume.lock_points(&place, &Cancel::default()).unwrap();
+    server.catalog.remove_points(&[first.id]).unwrap();
+    std::thread::scope(|scope| {
+        let source = server.catalog.source(first.source_id).unwrap().unwrap();
+        let (volume, place) = (&volume, &place);
+        let adopting = scope.spawn(move || server.adopt_points(volume, place, &source, &Cancel::default()));
+        volume.delete_point(place, first.id).unwrap();
+        drop(lock);
+        adopting.join().unwrap().unwrap();
+    });
+    let left: Vec<_> = points(&scene).into_iter().map(|point| point.id).collect();
+    assert_eq!(left, [last.id]);
+    assert_eq!(volume.points_of(&place).unwrap(), [last.id]);
+}
+
+#[test]
 fn what_damage_took_is_stored_again_by_the_next_backup_although_nothing_changed() {
     let scene = Scene::new();
     scene.protect().unwrap();

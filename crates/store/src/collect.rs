@@ -11,14 +11,14 @@
 //! |---|---|---|---|---|
 //! | **backup** | of one replica: its lock. Of two: packs and segments have names of their own | a point appears only when all of it is durable | a point is deleted or seen, never half | registration before the index is read; condemned list before registration is looked at; barrier |
 //! | **restore, list, verify** | | nothing is written | a point being restored stays readable until a collection | a pack that is gone sends the reader to the index again; only what no point needs is deleted |
-//! | **expire** | | | deleting is idempotent | the collector reads the names of points once; a point that vanishes later only keeps data a little longer |
+//! | **expire** | | | deleting is idempotent; the lock `points-…` of a replica, also against whoever takes in points that the catalog lacks | the collector reads the names of points once; a point that vanishes later only keeps data a little longer |
 //! | **give up, put back** (parts of vaults) | its document is in `deleted/` before it leaves `replicas/` | as expire | idempotent | points are listed first, `deleted/` after them; what was put back meanwhile is a new point, looked at before anything is deleted |
 //! | **collect** | | | | the lock `collector`; its holder is fenced by the kernel, or asks before each deletion whether it holds its lease still; what it had begun is on the list |
 
 mod mark;
 mod repack;
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc};
 
 use resurgam_model::PointId;
 use serde::{Deserialize, Serialize};
@@ -193,30 +193,13 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     Ok(done)
 }
 
-/// How often, and with which pauses, the collector's lock is asked for: somewhat longer than a lease of a dead collector
-/// stands in an object store, which is half a minute.
-const ATTEMPTS: u32 = 1750;
-const PAUSE: Duration = Duration::from_millis(20);
-
 /// The collector's lock. Whoever merges or mends the index holds it for a moment, which is waited for; a prune or a repair
 /// may hold it for long, and is told.
 ///
 /// # Errors
 /// [`StoreError::Busy`] where it was not to be had within half a minute.
 pub(crate) fn take_collector(volume: &Volume, cancel: &Cancel) -> Result<Hold, StoreError> {
-    for _ in 0..ATTEMPTS {
-        if cancel.is_cancelled() {
-            return Err(StoreError::Cancelled);
-        }
-        if let Some(lock) = volume.backend().lock(COLLECTOR)? {
-            return Ok(lock);
-        }
-        std::thread::park_timeout(PAUSE);
-    }
-    Err(StoreError::Busy(format!(
-        "{}: another prune or a repair is running; try again when it has ended",
-        volume.backend().location()
-    )))
+    volume.wait_for(COLLECTOR, "another prune or a repair", cancel)
 }
 
 /// Bytes that a pack takes in the volume.

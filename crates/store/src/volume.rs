@@ -1,6 +1,6 @@
 //! A volume: making one, opening one, and the texts that make it describe itself.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use resurgam_model::{PointId, ServerId, Timestamp, VolumeId};
 use serde::{Deserialize, Serialize};
@@ -12,6 +12,7 @@ use crate::{
     frame::Sealer,
     keys::{Derived, PublicKey, SigningKey, Slot, Unlock, VolumeKeys},
     limits::DOCUMENT_MAX,
+    meter::Cancel,
     pack::MIRROR,
     point::{PointText, REPLICAS, ReplicaPlace, ReplicaText},
 };
@@ -384,6 +385,34 @@ impl Volume {
         Ok(self.backend.lock(&replica_lock(place))?)
     }
 
+    /// Takes the lock under which points of a replica go from the volume into the catalog, and out of both. Without it,
+    /// whoever finds a point that the catalog lacks could take it for one that a kill left behind while it is being given
+    /// up. It is held for moments, and waited for.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where it was not to be had within half a minute.
+    pub fn lock_points(&self, place: &ReplicaPlace, cancel: &Cancel) -> Result<backend::Hold, StoreError> {
+        self.wait_for(&format!("points-{}", place.replica), "a command that gives up or takes in points", cancel)
+    }
+
+    /// A lock that others hold for moments. `who` holds it when it is not to be had.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] where it was not to be had within half a minute.
+    pub(crate) fn wait_for(&self, lock: &str, who: &str, cancel: &Cancel) -> Result<backend::Hold, StoreError> {
+        for _ in 0..ATTEMPTS {
+            if cancel.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            if let Some(hold) = self.backend.lock(lock)? {
+                return Ok(hold);
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        let place = self.backend.location();
+        Err(StoreError::Busy(format!("{place}: {who} is running; try again when it has ended")))
+    }
+
     /// Deletes a point: from now on nothing keeps what only it referred to. The second copy goes first: whatever is
     /// left after a crash is a point or none, never one that comes back.
     pub fn delete_point(&self, place: &ReplicaPlace, point: PointId) -> Result<(), StoreError> {
@@ -406,6 +435,11 @@ impl Volume {
         Ok(())
     }
 }
+
+/// How often, and with which pauses, a lock is asked for: somewhat longer than a lease of a dead holder stands in an
+/// object store, which is half a minute.
+const ATTEMPTS: u32 = 1750;
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Name of the lock that a collector holds.
 pub(crate) const COLLECTOR: &str = "collector";

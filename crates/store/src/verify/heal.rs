@@ -371,6 +371,7 @@ fn look_again(
     }
     let known: HashSet<String> = verified.findings.iter().map(|finding| finding.object.clone()).collect();
     verified.findings.extend(now.findings.into_iter().filter(|finding| !known.contains(&finding.object)));
+    points::name_lacking(verified);
     Ok(())
 }
 

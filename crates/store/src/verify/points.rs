@@ -48,12 +48,17 @@ pub(super) fn verify(
         let now = Lost { index: Arc::new(loaded.index), damaged: lost.damaged.clone() };
         lost_pages = look(volume, how.threads, names, proved, &now, cancel, verified)?;
     }
-    // Content that no pack has, and no pack is known to have lost: its pack is gone, and the index with it.
+    name_lacking(verified);
+    Ok(lost_pages.iter().flat_map(|page| lost.index.copies(page)).map(|copy| copy.pack.id).collect())
+}
+
+/// Names affected points where nothing else does: they lack content that no pack has, and that no pack is known to have
+/// lost, since it is gone and the index with it.
+pub(super) fn name_lacking(verified: &mut Verified) {
     if verified.findings.iter().all(|finding| finding.mended) {
         let lacking: Vec<String> = verified.affected.iter().map(|(place, point)| place.point(*point)).collect();
         lacking.into_iter().for_each(|name| verified.found(name, LACKING, false));
     }
-    Ok(lost_pages.iter().flat_map(|page| lost.index.copies(page)).map(|copy| copy.pack.id).collect())
 }
 
 /// Which of some points, sorted by name, cannot be restored whole; and the pages that are lost of them.
