@@ -31,14 +31,17 @@ impl Patience {
     }
 
     /// A request was given up, since its time was over.
-    pub(super) fn lose(&self) {
+    pub(super) fn lose(&self, failure: &Failure) {
         self.change(WORKING, BUSY);
+        if is_silence(failure) {
+            self.change(UNKNOWN, BUSY);
+        }
     }
 
     /// For how long what failed in this way is tried again.
     pub(super) fn left(&self, limits: &Limits, failure: &Failure) -> Duration {
         match self.0.load(Ordering::Relaxed) {
-            UNKNOWN if failure.source.kind() != io::ErrorKind::TimedOut => limits.give_up.min(limits.connect),
+            UNKNOWN if !is_silence(failure) => limits.give_up.min(limits.connect),
             BUSY => limits.give_up.min(limits.request),
             _ => limits.give_up,
         }
@@ -48,6 +51,11 @@ impl Patience {
         // Where it is known to be another by now, that stands.
         let _ = self.0.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed);
     }
+}
+
+/// Somebody listens, and said nothing in time.
+fn is_silence(failure: &Failure) -> bool {
+    failure.source.kind() == io::ErrorKind::TimedOut
 }
 
 #[cfg(test)]
@@ -71,7 +79,7 @@ mod tests {
         patience.learn(Err(&busy));
         patience.learn(Err(&deaf));
         assert_eq!(left(), limits.give_up, "a bad moment");
-        patience.lose();
+        patience.lose(&busy);
         assert_eq!(left(), limits.request);
         patience.learn(Err(&refused));
         assert_eq!(left(), limits.give_up, "it says no, so it works");
@@ -81,6 +89,9 @@ mod tests {
     fn a_store_that_was_never_heard_of_and_is_slow_may_be_there() {
         let limits = Limits::default();
         let slow = Failure::of(io::ErrorKind::TimedOut, "no answer", true);
-        assert_eq!(Patience::default().left(&limits, &slow), limits.give_up);
+        let patience = Patience::default();
+        assert_eq!(patience.left(&limits, &slow), limits.give_up);
+        patience.lose(&slow);
+        assert_eq!(patience.left(&limits, &slow), limits.request);
     }
 }

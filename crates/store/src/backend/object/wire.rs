@@ -179,7 +179,7 @@ impl Wire {
                 return Err((failure, attempts));
             }
             if since_boot().saturating_sub(began) >= self.patience.left(&self.limits, &failure) {
-                self.patience.lose();
+                self.patience.lose(&failure);
                 return Err((failure, attempts));
             }
             let chance = keys::random::<1>().map_or(0, |[byte]| byte);
