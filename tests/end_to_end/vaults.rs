@@ -26,6 +26,7 @@ mod deleting;
 mod external;
 mod kills;
 mod mending;
+mod object_lock;
 mod privacy;
 mod procedure;
 mod purging;

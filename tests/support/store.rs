@@ -157,6 +157,22 @@ impl Store {
         }
     }
 
+    /// Another place of the same kind, in a bucket of its own with object lock: a day for each version.
+    pub fn locked(&self) -> Self {
+        let directory = TempDir::with_prefix("resurgam-vault-").unwrap();
+        let (service, _) = self.url.rsplit_once("/resurgam/").unwrap();
+        let bucket = directory.path().file_name().unwrap().to_str().unwrap().to_lowercase();
+        let url = format!("{service}/{bucket}/vault");
+        let place = Self { service: self.service, is_way: false, url, environment: self.environment.clone(), directory };
+        place.objects("lock", "", None);
+        place
+    }
+
+    /// Takes back the deletion of everything, where the store keeps versions.
+    pub fn revive(&self) {
+        self.objects("revive", "", None);
+    }
+
     fn objects(&self, what: &str, below: &str, directory: Option<&Path>) -> String {
         let mut script = tempfile::NamedTempFile::with_suffix(".py").unwrap();
         script.write_all(include_bytes!("objects.py")).unwrap();

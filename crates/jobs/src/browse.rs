@@ -16,6 +16,7 @@ use crate::{error::JobError, server::Server, sources::Scope};
 /// A point opened for reading.
 pub(crate) struct OpenPoint {
     pub(crate) point: Point,
+    pub(crate) volume: Arc<Volume>,
     pub(crate) reader: Reader,
     pub(crate) root: TreeRoot,
 }
@@ -23,7 +24,7 @@ pub(crate) struct OpenPoint {
 impl OpenPoint {
     pub(crate) fn open(volume: &Arc<Volume>, place: &ReplicaPlace, point: Point) -> Result<Self, JobError> {
         let root = volume.point(place, point.id)?.tree_root()?;
-        Ok(Self { point, reader: Reader::new(volume)?, root })
+        Ok(Self { point, volume: Arc::clone(volume), reader: Reader::new(volume)?, root })
     }
 
     pub(crate) fn list(&self, path: &[u8], recursive: bool, each: &mut dyn FnMut(Listed)) -> Result<(), JobError> {

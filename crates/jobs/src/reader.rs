@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use resurgam_model::{
     bytepath::escape,
     point::Point,
-    report::{Listed, RecoverReport},
+    report::{Listed, RecoverEstimate, RecoverReport},
 };
 use resurgam_store::{
     Cancel, Meter, Volume,
@@ -19,7 +19,7 @@ use crate::{
     browse::OpenPoint,
     error::JobError,
     points::pick,
-    recover::{Recover, recover_point},
+    recover::{Recover, estimate_point, recover_point},
 };
 
 /// Reads a volume with no home and no catalog.
@@ -120,10 +120,22 @@ impl VolumeReader {
         self.open_point(point, source)?.1.list(path, recursive, each)
     }
 
+    /// As [`crate::Server::estimate`].
+    pub fn estimate(&self, what: &Recover, cancel: &Cancel) -> Result<RecoverEstimate, JobError> {
+        estimate_point(&self.open_point(&what.point, what.source.as_deref())?.1, what, cancel)
+    }
+
     /// As [`crate::Server::recover`].
-    pub fn recover(&self, what: &Recover, meter: &Meter, cancel: &Cancel) -> Result<RecoverReport, JobError> {
+    pub fn recover(
+        &self,
+        what: &Recover,
+        foresee: &dyn Fn(&RecoverEstimate),
+        meter: &Meter,
+        cancel: &Cancel,
+    ) -> Result<RecoverReport, JobError> {
         let (place, point) = self.open_point(&what.point, what.source.as_deref())?;
         let root = self.volume.replica(&place).ok().and_then(|text| unhex(&text.root_bytes));
-        recover_point(&point, &root.unwrap_or_else(|| point.point.source.clone().into_bytes()), what, meter, cancel)
+        let root = root.unwrap_or_else(|| point.point.source.clone().into_bytes());
+        recover_point(&point, &root, what, foresee, meter, cancel)
     }
 }

@@ -6,9 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use resurgam_model::{BytePath, report::RecoverReport};
+use resurgam_model::{
+    BytePath,
+    point::Point,
+    report::{Fetch, RecoverEstimate, RecoverReport},
+};
 use resurgam_sources::files::{Conflict, Restore, restore};
-use resurgam_store::{Cancel, Kind, Meter, TreeReader};
+use resurgam_store::{Cancel, Kind, Meter, TreeReader, estimate};
 
 use crate::{
     browse::{OpenPoint, typed},
@@ -35,25 +39,46 @@ pub struct Recover {
     pub online: bool,
 }
 
-/// Recovers an opened point. `root` is the path that the source had.
+/// Paths as they were asked for, all of which the point must have.
+fn selection(point: &OpenPoint, what: &Recover) -> Result<Vec<BytePath>, JobError> {
+    let selection = what.paths.iter().map(|path| typed(path)).collect::<Result<Vec<_>, _>>()?;
+    for path in &selection {
+        // A page that cannot be read is named by the restore.
+        if TreeReader::below(&point.reader, &point.root, path).next().is_none() {
+            let message = format!("point {} has no {path}", point.point.id);
+            return Err(JobError::request("no-such-entry", message, "`resurgam ls POINT` shows what it has"));
+        }
+    }
+    Ok(selection)
+}
+
+/// What recovering from an opened point would take. The entries are read for it, and stay in the reader's cache.
+pub(crate) fn estimate_point(point: &OpenPoint, what: &Recover, cancel: &Cancel) -> Result<RecoverEstimate, JobError> {
+    let backend = point.volume.backend();
+    let before = backend.traffic();
+    let found = estimate(&point.reader, &point.root, &selection(point, what)?, cancel)?;
+    let entries = backend.traffic();
+    let fetch = Fetch {
+        requests: found.frames + entries.requests - before.requests,
+        bytes: found.stored_bytes + entries.bytes_down - before.bytes_down,
+    };
+    let fetch = (backend.reads_at_once() > 0).then_some(fetch);
+    Ok(RecoverEstimate { files: found.files, bytes: found.bytes, fetch })
+}
+
+/// Recovers an opened point. `foresee` is told what fetching it takes, where it is far. `root` is the path that the source had.
 pub(crate) fn recover_point(
     point: &OpenPoint,
     root: &[u8],
     what: &Recover,
+    foresee: &dyn Fn(&RecoverEstimate),
     meter: &Meter,
     cancel: &Cancel,
 ) -> Result<RecoverReport, JobError> {
-    let selection = what.paths.iter().map(|path| typed(path)).collect::<Result<Vec<_>, _>>()?;
-    for path in &selection {
-        match TreeReader::below(&point.reader, &point.root, path).next() {
-            // A page that cannot be read is named by the restore.
-            Some(_) => {}
-            None => {
-                let message = format!("point {} has no {path}", point.point.id);
-                return Err(JobError::request("no-such-entry", message, "`resurgam ls POINT` shows what it has"));
-            }
-        }
+    if point.volume.backend().reads_at_once() > 0 {
+        foresee(&estimate_point(point, what, cancel)?);
     }
+    let selection = selection(point, what)?;
     meter.expected.add(if selection.is_empty() { point.root.bytes } else { 0 });
     let original = Path::new(OsStr::from_bytes(root));
     let is_directory = match TreeReader::below(&point.reader, &point.root, &BytePath::root()).next() {
@@ -88,13 +113,29 @@ pub(crate) fn recover_point(
 }
 
 impl Server {
-    /// Recovers.
-    pub fn recover(&self, what: &Recover, meter: &Meter, cancel: &Cancel) -> Result<RecoverReport, JobError> {
-        let point = if what.online {
-            self.find_online_point(&what.point, what.source.as_deref())?
+    fn point_to_recover(&self, what: &Recover) -> Result<Point, JobError> {
+        if what.online {
+            self.find_online_point(&what.point, what.source.as_deref())
         } else {
-            self.find_point(&what.point, what.source.as_deref())?
-        };
+            self.find_point(&what.point, what.source.as_deref())
+        }
+    }
+
+    /// What recovering would take.
+    pub fn estimate(&self, what: &Recover, cancel: &Cancel) -> Result<RecoverEstimate, JobError> {
+        let point = self.point_to_recover(what)?;
+        estimate_point(&self.open_point(&point.id.to_string(), None)?, what, cancel)
+    }
+
+    /// Recovers. `foresee` is told what fetching it takes, where the point is far.
+    pub fn recover(
+        &self,
+        what: &Recover,
+        foresee: &dyn Fn(&RecoverEstimate),
+        meter: &Meter,
+        cancel: &Cancel,
+    ) -> Result<RecoverReport, JobError> {
+        let point = self.point_to_recover(what)?;
         let source = self.catalog.source(point.source_id)?;
         let about = About {
             kind: "recover",
@@ -108,7 +149,7 @@ impl Server {
             }
             let open = self.open_point(&point.id.to_string(), None)?;
             let root = source.map(|source| source.root).unwrap_or_default();
-            let report = recover_point(&open, &root, what, meter, cancel)?;
+            let report = recover_point(&open, &root, what, foresee, meter, cancel)?;
             let message =
                 format!("{} files, {} bytes, {} not as they were", report.files, report.bytes, report.unproved.len());
             Ok(Ended { partial: !report.unproved.is_empty(), message, value: report })

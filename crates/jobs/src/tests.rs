@@ -67,7 +67,7 @@ impl Scene {
 
     fn recovered(&self, to: &str) -> Vec<(String, Vec<u8>)> {
         let what = recover(&self.path(to));
-        let report = self.server.recover(&what, &Meter::default(), &Cancel::default()).unwrap();
+        let report = self.server.recover(&what, &|_| {}, &Meter::default(), &Cancel::default()).unwrap();
         assert_eq!(report.unproved, []);
         contents(&self.path(to))
     }
@@ -117,7 +117,7 @@ fn what_is_protected_comes_back_with_the_server_and_without_it() {
     fs::remove_dir_all(scene.path("home")).unwrap();
     let reader = VolumeReader::open(&scene.path("pool"), None).unwrap();
     assert_eq!(reader.points(None).unwrap().0.len(), 2, "one is that of the catalog");
-    reader.recover(&recover(&scene.path("again")), &Meter::default(), &Cancel::default()).unwrap();
+    reader.recover(&recover(&scene.path("again")), &|_| {}, &Meter::default(), &Cancel::default()).unwrap();
     assert_eq!(contents(&scene.path("again")), contents(&scene.path("data")));
 }
 

@@ -75,6 +75,26 @@ pub struct RecoverReport {
     pub unproved: Vec<Unproved>,
 }
 
+/// What recovering would take: answer of `recover --dry-run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub struct RecoverEstimate {
+    /// Entries that are not directories.
+    pub files: u64,
+    /// Bytes of their content.
+    pub bytes: u64,
+    /// What it takes to fetch them from where the point lies; nothing where it lies near.
+    pub fetch: Option<Fetch>,
+}
+
+/// Traffic with a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Default)]
+pub struct Fetch {
+    /// Requests.
+    pub requests: u64,
+    /// Bytes received.
+    pub bytes: u64,
+}
+
 /// One finding of `verify`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {

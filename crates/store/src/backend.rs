@@ -119,6 +119,17 @@ pub trait Backend: Send + Sync {
         Traffic::default()
     }
 
+    /// How many reads to have on their way at once, so that the time which each takes to be answered does not add up. 0:
+    /// it is near, and reading ahead gains nothing.
+    fn reads_at_once(&self) -> usize {
+        0
+    }
+
+    /// Whether the place itself keeps what is deleted or written over, as a version of its own. Writes an object to see.
+    fn keeps_versions(&self) -> Result<bool> {
+        Ok(false)
+    }
+
     /// The time by the clock of the place itself. `None`: it has none of its own that may be asked.
     fn now(&self) -> Result<Option<Timestamp>> {
         Ok(None)

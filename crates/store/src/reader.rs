@@ -1,9 +1,11 @@
 //! Reading from a volume: blobs, proved by their hashes, mended from parity on the way where that is enough.
 
+mod ahead;
 mod cache;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+pub use ahead::Ahead;
 use cache::FrameCache;
 
 use crate::{
@@ -11,6 +13,7 @@ use crate::{
     entry::{BlobId, Content, Extent},
     error::{BackendError, Fault, StoreError},
     index::{INDEX, Index, Located},
+    limits::PAGE,
     load::Loaded,
     pack::{
         PackKind,
@@ -20,11 +23,20 @@ use crate::{
     volume::Volume,
 };
 
+/// Decoded bytes kept at most.
+const CACHE: usize = 24 << 20;
+/// The same for a far place, where what was read ahead must last until it is needed.
+const FAR_CACHE: usize = 96 << 20;
+/// More than there are threads, so that different frames rarely wait for each other.
+const TURNS: usize = 128;
+
 /// Reads blobs of a volume. `&Reader` is shared by threads; it keeps the frames that were decoded last.
 pub struct Reader {
     volume: Arc<Volume>,
     index: RwLock<Arc<Index>>,
     cache: Mutex<FrameCache>,
+    /// Whoever reads a frame has its turn, so that nobody reads the same at the same time.
+    turns: [Mutex<()>; TURNS],
     /// The segments that were there when the index was last compared with the packs; that is done when something cannot
     /// be found, and again only if the segments have changed since.
     matched: Mutex<Option<Vec<Listed>>>,
@@ -54,10 +66,12 @@ impl Reader {
     }
 
     pub(crate) fn with_index(volume: &Arc<Volume>, index: Arc<Index>) -> Self {
+        let far = volume.backend().reads_at_once() > 0;
         Self {
             volume: Arc::clone(volume),
             index: RwLock::new(index),
-            cache: Mutex::default(),
+            cache: Mutex::new(FrameCache::new(if far { FAR_CACHE } else { CACHE })),
+            turns: std::array::from_fn(|_| Mutex::default()),
             matched: Mutex::new(None),
         }
     }
@@ -145,7 +159,13 @@ impl Reader {
 
     fn frame(&self, at: &Located) -> Result<Arc<Vec<u8>>, StoreError> {
         let key = (at.pack.id, at.frame.offset);
-        if let Some(frame) = self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        let kept = || self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key);
+        if let Some(frame) = kept() {
+            return Ok(frame);
+        }
+        let turn = (usize::from(key.0.0[0]) + key.1 as usize / PAGE) % TURNS;
+        let _turn = self.turns[turn].lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(frame) = kept() {
             return Ok(frame);
         }
         let frame = Arc::new(self.load(at)?);

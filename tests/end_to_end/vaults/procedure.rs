@@ -73,6 +73,22 @@ fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store
         assert_same(copy, &to);
         fs::remove_dir_all(to).unwrap();
     }
+    // What it takes is said before it is fetched.
+    let nowhere = server.scene.path("nowhere");
+    let estimate = server.run(args![
+        "recover",
+        "latest",
+        "--online",
+        "--source",
+        server.scene.source,
+        "--to",
+        nowhere,
+        "--dry-run"
+    ]);
+    assert!(!nowhere.exists());
+    assert!(estimate["bytes"].as_u64().unwrap() > 2_000_000, "{estimate}");
+    assert!(estimate["fetch"]["bytes"].as_u64().unwrap() > 2_000_000, "{estimate}");
+    assert!((2..100).contains(&estimate["fetch"]["requests"].as_u64().unwrap()), "{estimate}");
     let to = server.scene.path("latest");
     server.run(args!["recover", "latest", "--online", "--source", server.scene.source, "--to", to]);
     assert_same(&server.scene.source, &to);

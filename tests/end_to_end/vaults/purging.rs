@@ -1,7 +1,7 @@
 //! What deletes for good, under clocks and PINs that are not right: nothing goes before its time, nor by a PIN that does not
 //! count.
 
-use std::ffi::OsString;
+use std::{ffi::OsString, path::Path};
 
 use resurgam_tests::{
     Line, Service, Store, args, assert_same,
@@ -12,9 +12,9 @@ use super::{Owner, Protected, at_another_time};
 
 on_each_store!(a_clock_that_is_wrong_by_years_purges_nothing, a_pin_counts_for_minutes_and_in_its_own_vault);
 
-/// The arguments that delete a point, with a PIN.
-fn expire(point: &str, pin: &str) -> Vec<OsString> {
-    args!["expire", "--point", point, "--pin", pin].to_vec()
+/// The arguments that delete a point, with the PIN in a file.
+fn expire(point: &str, pin: &Path) -> Vec<OsString> {
+    args!["expire", "--point", point, "--pin-file", pin].to_vec()
 }
 
 fn a_clock_that_is_wrong_by_years_purges_nothing(store: &Store) {
@@ -25,7 +25,7 @@ fn a_clock_that_is_wrong_by_years_purges_nothing(store: &Store) {
     let mut server = Protected::new(&owner, "years", 481);
     let (deleted, copy) = server.back_up_online();
     server.back_up_online();
-    server.run(expire(&deleted.id, &owner.pin()));
+    server.run(expire(&deleted.id, &owner.pin_file()));
     for step in ["+15d", "+3650d"] {
         // The store's own clock stays. A store that minds when a request was signed refuses; one that does not is asked.
         let outcome = at_another_time(&server.scene.program(), step, args!["prune"]);
@@ -57,7 +57,7 @@ fn its_days_are_over_by_both_clocks(store: &Store) {
     let mut server = Protected::new(&owner, "both_clocks", 483);
     let (deleted, _) = server.back_up_online();
     let (kept, copy) = server.back_up_online();
-    server.run(expire(&deleted.id, &owner.pin()));
+    server.run(expire(&deleted.id, &owner.pin_file()));
     let pruned_at = |here: u64, there: u64| -> usize {
         line.sets_the_clock_ahead(there);
         at_another_time(&server.scene.program(), &format!("+{here}d"), args!["prune"]).done();
@@ -85,9 +85,9 @@ fn a_pin_counts_for_minutes_and_in_its_own_vault(store: &Store) {
     let stranger = Owner::new(&beside);
     let mut server = Protected::new(&owner, "minutes", 482);
     let (point, copy) = server.back_up_online();
-    let (program, pin) = (server.scene.program(), owner.pin());
+    let (program, pin) = (server.scene.program(), owner.pin_file());
 
-    let foreign = program.run(expire(&point.id, &stranger.pin())).failed();
+    let foreign = program.run(expire(&point.id, &stranger.pin_file())).failed();
     assert!(foreign.code == "pin" && foreign.message.contains("the PIN is wrong"), "{foreign:?}");
     // Six minutes are within what stores put up with, and more than a PIN has.
     let late = at_another_time(&program, "+6m", expire(&point.id, &pin)).failed();

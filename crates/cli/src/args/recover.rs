@@ -47,6 +47,9 @@ pub(crate) struct How {
     /// Leave owner and group as the system sets them
     #[arg(long)]
     pub(crate) no_owner: bool,
+    /// Only say how much it is, and what fetching it takes where it lies in a vault
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// The words of `--conflict`.

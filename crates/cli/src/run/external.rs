@@ -95,5 +95,5 @@ fn recover_from(context: &Context<'_>, arguments: ExternalRecover) -> Result<End
         online: true,
     };
     let reader = part(context, &arguments.server)?;
-    recover::by_reader(context, &reader, &what)
+    recover::by_reader(context, &reader, &what, arguments.how.dry_run)
 }

@@ -87,5 +87,5 @@ fn recover(context: &Context<'_>, arguments: ReaderRecover) -> Result<Ending, Fa
         online: false,
     };
     let reader = open(context, &arguments.volume)?;
-    recover::by_reader(context, &reader, &what)
+    recover::by_reader(context, &reader, &what, arguments.how.dry_run)
 }

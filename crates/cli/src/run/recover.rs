@@ -3,7 +3,7 @@
 use std::{ffi::OsString, os::unix::ffi::OsStringExt};
 
 use resurgam_jobs::{Recover, VolumeReader};
-use resurgam_model::report::RecoverReport;
+use resurgam_model::report::{RecoverEstimate, RecoverReport};
 
 use super::Context;
 use crate::{
@@ -27,15 +27,40 @@ pub(super) fn recover(context: &Context<'_>, arguments: args::Recover) -> Result
     };
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server()?;
-    let report = watched(context.output, "recovering", |meter| server.recover(&what, meter, &cancel))?;
+    if arguments.how.dry_run {
+        return estimated(context, &server.estimate(&what, &cancel)?);
+    }
+    let foresee = |estimate: &RecoverEstimate| foresee(context, estimate);
+    let report = watched(context.output, "recovering", |meter| server.recover(&what, &foresee, meter, &cancel))?;
     answer(context, &what, &report)
 }
 
 /// Recovers from a volume with no server.
-pub(super) fn by_reader(context: &Context<'_>, reader: &VolumeReader, what: &Recover) -> Result<Ending, Failure> {
+pub(super) fn by_reader(
+    context: &Context<'_>,
+    reader: &VolumeReader,
+    what: &Recover,
+    dry_run: bool,
+) -> Result<Ending, Failure> {
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
-    let report = watched(context.output, "recovering", |meter| reader.recover(what, meter, &cancel))?;
+    if dry_run {
+        return estimated(context, &reader.estimate(what, &cancel)?);
+    }
+    let foresee = |estimate: &RecoverEstimate| foresee(context, estimate);
+    let report = watched(context.output, "recovering", |meter| reader.recover(what, &foresee, meter, &cancel))?;
     answer(context, what, &report)
+}
+
+fn estimated(context: &Context<'_>, estimate: &RecoverEstimate) -> Result<Ending, Failure> {
+    context.output.answer(estimate, || report::estimated(estimate))?;
+    Ok(Ending::Whole)
+}
+
+/// Says what is to be fetched, before it is.
+fn foresee(context: &Context<'_>, estimate: &RecoverEstimate) {
+    if let Some(fetch) = &estimate.fetch {
+        context.output.note(&report::fetching(fetch));
+    }
 }
 
 /// Whether owner and group are restored. An ordinary user may not give files away, so what he restores is his, as with

@@ -1,7 +1,7 @@
 //! What jobs achieved, in sentences.
 
 use jiff::tz::TimeZone;
-use resurgam_model::report::{ExpireReport, PruneReport, RecoverReport, VerifyReport};
+use resurgam_model::report::{ExpireReport, Fetch, PruneReport, RecoverEstimate, RecoverReport, VerifyReport};
 
 use super::{amount, point};
 
@@ -17,6 +17,19 @@ pub(crate) fn recovered(report: &RecoverReport, place: &str) -> String {
         text.push_str(&format!("{there} there already and left alone.\n"));
     }
     text
+}
+
+/// `recover --dry-run`.
+pub(crate) fn estimated(estimate: &RecoverEstimate) -> String {
+    let files = amount::counted(estimate.files, "file", "files");
+    let fetch = estimate.fetch.as_ref().map_or_else(String::new, |fetch| format!("{}.\n", fetching(fetch)));
+    format!("{files}, {}; nothing was recovered.\n{fetch}", amount::bytes(estimate.bytes))
+}
+
+/// What fetching takes.
+pub(crate) fn fetching(fetch: &Fetch) -> String {
+    let requests = amount::counted(fetch.requests, "request", "requests");
+    format!("Fetching it takes {requests} and {}", amount::bytes(fetch.bytes))
 }
 
 /// `verify`: what was checked and what was found.

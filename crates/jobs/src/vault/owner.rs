@@ -86,6 +86,12 @@ pub fn check_vault(stores: &Stores, location: &str) -> Result<Vec<StoreCheck>, J
     checks
 }
 
+/// Retention is a setting of the bucket, which no request for an object tells.
+const VERSIONS: &str =
+    "with a default retention (object lock, immutability) set for the bucket, nobody can delete them before";
+const NO_VERSIONS: &str =
+    "whoever has the store's keys can delete for good: set object lock or immutability, where the store has it";
+
 fn checks(place: &dyn Backend) -> Result<Vec<StoreCheck>, JobError> {
     let check = |(promise, kept): (&str, Result<(), String>)| StoreCheck {
         promise: promise.to_owned(),
@@ -101,11 +107,12 @@ fn checks(place: &dyn Backend) -> Result<Vec<StoreCheck>, JobError> {
         optional: true,
         what: clock.map(|time| time.to_string()),
     });
+    let versions = place.keeps_versions()?;
     checks.push(StoreCheck {
-        promise: "the store itself keeps objects from being deleted for a time".to_owned(),
-        holds: false,
+        promise: "the store keeps versions of what is deleted or written over".to_owned(),
+        holds: versions,
         optional: true,
-        what: Some("not asked for by this program: set immutability or object lock for the bucket yourself".to_owned()),
+        what: Some(if versions { VERSIONS } else { NO_VERSIONS }.to_owned()),
     });
     Ok(checks)
 }

@@ -151,7 +151,7 @@ fn fetch(living: &Server, copy: &Copy, scratch: &Path, meter: &Meter, cancel: &C
         owner: false,
         online: false,
     };
-    reader.recover(&what, meter, cancel)?;
+    reader.recover(&what, &|_| {}, meter, cancel)?;
     Ok(to.join(below))
 }
 
@@ -246,7 +246,7 @@ fn sample(
             owner: false,
             online: false,
         };
-        match rebuilt.recover(&what, meter, cancel) {
+        match rebuilt.recover(&what, &|_| {}, meter, cancel) {
             Ok(report) => {
                 proved += report.files;
                 let unproved = report.unproved.iter().map(|item| format!("{}: {}", item.path, item.error));

@@ -33,7 +33,7 @@ use resurgam_model::{
     bytepath::{compare, escape},
     report::Unproved,
 };
-use resurgam_store::{Cancel, Entry, Kind, Meter, Reader, StoreError, TreeReader, TreeRoot};
+use resurgam_store::{Cancel, Entry, Kind, Meter, Reader, StoreError, TreeReader, TreeRoot, reader::Ahead};
 use rustix::fs::{Mode, OFlags};
 
 use self::{
@@ -191,15 +191,17 @@ pub fn restore(
     thread::scope(|scope| {
         let mut queues = Vec::with_capacity(threads);
         let pieces = Pieces::new(threads);
+        let ahead = Ahead::start(reader, scope, cancel);
         for _ in 0..threads {
             let (jobs, offered) = bounded(JOBS_WAITING);
-            let (context, pieces) = (&context, pieces.clone());
+            let (context, pieces, ahead) = (&context, pieces.clone(), ahead.clone());
             queues.push(jobs);
-            scope.spawn(move || work(Maker { context, pieces }, &offered));
+            scope.spawn(move || work(Maker { context, pieces, ahead }, &offered));
         }
         let handles = (JOB_HANDLES / ((JOBS_WAITING + 1) * threads + 1)).clamp(1, JOB_NODES);
         let stream = Stream {
             context: &context,
+            ahead,
             root,
             what,
             target,
@@ -326,6 +328,7 @@ struct Level<'a> {
 /// The caller's thread: entries in, directories made, everything else given away.
 struct Stream<'a, 'w> {
     context: &'a Context<'a>,
+    ahead: Ahead<'a>,
     root: &'w TreeRoot,
     what: &'w Restore,
     target: Target,
@@ -517,8 +520,12 @@ impl<'a> Stream<'a, '_> {
     }
 
     fn add(&mut self, node: Node<'a>) {
-        if let Kind::File { size, .. } = node.entry.kind {
+        if let Kind::File { size, content } = &node.entry.kind {
             self.job.bytes += size;
+            // What may be there already is asked for by whoever sees that it is not.
+            if self.context.conflict != Conflict::Skip {
+                self.ahead.want_content(content);
+            }
         }
         let same = self.job.nodes.last().is_some_and(|last| Arc::ptr_eq(&last.folder, &node.folder));
         self.job.folders += usize::from(!same);

@@ -198,6 +198,14 @@ impl Backend for Cached {
         self.inner.traffic()
     }
 
+    fn keeps_versions(&self) -> Result<bool> {
+        self.inner.keeps_versions()
+    }
+
+    fn reads_at_once(&self) -> usize {
+        self.inner.reads_at_once()
+    }
+
     fn now(&self) -> Result<Option<Timestamp>> {
         self.inner.now()
     }

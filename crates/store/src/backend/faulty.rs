@@ -147,6 +147,10 @@ impl Backend for Faulty {
         self.inner.traffic()
     }
 
+    fn reads_at_once(&self) -> usize {
+        self.inner.reads_at_once()
+    }
+
     fn now(&self) -> Result<Option<Timestamp>> {
         self.plan.step("ask the time of", "")?;
         self.inner.now()

@@ -10,7 +10,7 @@ use std::{ops::Range, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
-use object_store::PutMode;
+use object_store::{PutMode, UpdateVersion};
 use resurgam_model::Timestamp;
 
 use super::{Backend, Hold, Listed, Result, Traffic, Upload, Writers};
@@ -46,10 +46,11 @@ use engine::Engine;
 use limits::{PART_BYTES, PARTS_IN_FLIGHT};
 use registry::Registry;
 use upload::ObjectUpload;
-use wire::Wire;
+use wire::{Put, Wire};
 
 /// The object that is written to learn the time.
 const CLOCK: &str = "clock";
+const CLOCK_TEXT: &[u8] = b"what the store says of this object is asked for\n";
 
 /// A backend in a container or bucket, below a prefix.
 pub struct ObjectBackend {
@@ -179,12 +180,23 @@ impl Backend for ObjectBackend {
         self.wire.traffic()
     }
 
+    fn reads_at_once(&self) -> usize {
+        self.wire.limits.requests_at_once
+    }
+
+    fn keeps_versions(&self) -> Result<bool> {
+        let put = self.wire.put("ask for versions in", CLOCK, Bytes::from_static(CLOCK_TEXT), PutMode::Overwrite);
+        Ok(match self.engine.wait(put)? {
+            // Stores that could and do not say `null`.
+            Put::Done(UpdateVersion { version: Some(version), .. }) => !version.is_empty() && version != "null",
+            _ => false,
+        })
+    }
+
     fn now(&self) -> Result<Option<Timestamp>> {
         let attempt = "ask the time of";
         let read = async {
-            self.wire
-                .put(attempt, CLOCK, Bytes::from_static(b"the time of this object is asked for\n"), PutMode::Overwrite)
-                .await?;
+            self.wire.put(attempt, CLOCK, Bytes::from_static(CLOCK_TEXT), PutMode::Overwrite).await?;
             self.wire.head(attempt, CLOCK).await
         };
         let seconds = self.engine.wait(read)?.last_modified.timestamp();

@@ -76,4 +76,8 @@ impl Backend for ReadOnly {
     fn traffic(&self) -> Traffic {
         self.0.traffic()
     }
+
+    fn reads_at_once(&self) -> usize {
+        self.0.reads_at_once()
+    }
 }

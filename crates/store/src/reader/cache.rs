@@ -4,21 +4,23 @@ use std::{collections::HashMap, sync::Arc};
 
 use crate::pack::PackId;
 
-/// Decoded bytes kept at most.
-const CAPACITY: usize = 24 * 1024 * 1024;
-
 /// Pack, and the frame's place in it.
 type Key = (PackId, u32);
 
 /// Keeps what was used last, up to a number of bytes.
-#[derive(Default)]
 pub(super) struct FrameCache {
+    capacity: usize,
     frames: HashMap<Key, (u64, Arc<Vec<u8>>)>,
     bytes: usize,
     clock: u64,
 }
 
 impl FrameCache {
+    /// For so many decoded bytes.
+    pub(super) fn new(capacity: usize) -> Self {
+        Self { capacity, frames: HashMap::new(), bytes: 0, clock: 0 }
+    }
+
     pub(super) fn get(&mut self, key: &Key) -> Option<Arc<Vec<u8>>> {
         self.clock += 1;
         let (used, frame) = self.frames.get_mut(key)?;
@@ -31,7 +33,7 @@ impl FrameCache {
         if self.frames.insert(key, (self.clock, Arc::clone(frame))).is_none() {
             self.bytes += frame.len();
         }
-        while self.bytes > CAPACITY && self.frames.len() > 1 {
+        while self.bytes > self.capacity && self.frames.len() > 1 {
             let oldest = self.frames.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
             let Some((_, gone)) = oldest.and_then(|key| self.frames.remove(&key)) else { return };
             self.bytes -= gone.len();

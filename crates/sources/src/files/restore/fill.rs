@@ -1,9 +1,9 @@
 //! Writing a file's content, by many hands if it is large. What is written has been proved by the reader.
 
-use std::{io, sync::Arc};
+use std::{collections::VecDeque, io, sync::Arc};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use resurgam_store::{Content, Extent, StoreError};
+use resurgam_store::{Content, Extent, StoreError, reader::Ahead};
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
@@ -58,6 +58,7 @@ impl Pieces {
 pub(super) fn fill(
     context: &Context<'_>,
     pieces: &Pieces,
+    ahead: &Ahead<'_>,
     file: &Arc<OwnedFd>,
     content: &Content,
     size: u64,
@@ -72,7 +73,7 @@ pub(super) fn fill(
     let (answer, answers) = crossbeam_channel::unbounded();
     let (mut position, mut written_to, mut count, mut outstanding) = (0_u64, 0_u64, 0_u64, 0_usize);
     let mut fault = None;
-    let read = context.reader.extents(content, &mut |extent| {
+    let mut next = |extent: Extent| {
         let at = position;
         position = position.saturating_add(extent.length());
         let result = match extent {
@@ -93,7 +94,17 @@ pub(super) fn fill(
         fault = fault.take().or(result.err());
         // Any error will do: the reason is in `fault`.
         if fault.is_some() { Err(StoreError::Cancelled) } else { Ok(()) }
+    };
+    // From a far place, what comes is asked for while what came before is still on its way.
+    let mut coming = VecDeque::new();
+    let read = context.reader.extents(content, &mut |extent| {
+        if let Extent::Data { blob, .. } = extent {
+            ahead.want(&blob);
+        }
+        coming.push_back(extent);
+        if coming.len() > ahead.depth() { coming.pop_front().map_or(Ok(()), &mut next) } else { Ok(()) }
     });
+    let read = read.and_then(|()| coming.into_iter().try_for_each(&mut next));
     drop(answer);
     while outstanding > 0 {
         // What nobody has taken is done here, so what is waited for is in the hands of a thread at work.

@@ -1,0 +1,80 @@
+//! What restoring would take, before it is begun: found by walking the entries, without fetching their content.
+
+use std::collections::HashSet;
+
+use resurgam_model::BytePath;
+
+use crate::{
+    entry::{Extent, Kind},
+    error::StoreError,
+    meter::Cancel,
+    reader::Reader,
+    tree::{TreeReader, TreeRoot},
+};
+
+/// What restoring would take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Estimate {
+    /// Entries that are not directories.
+    pub files: u64,
+    /// Bytes of their content, holes included.
+    pub bytes: u64,
+    /// Frames of content to be read: each is one request, where the volume is far.
+    pub frames: u64,
+    /// Bytes of those frames, as they are stored.
+    pub stored_bytes: u64,
+}
+
+/// Estimates what restoring a tree would take, or some paths of it with all that is below them. What cannot be read counts
+/// as nothing; restoring names it.
+///
+/// # Errors
+/// Where the volume cannot be reached, or `cancel` was set.
+pub fn estimate(
+    reader: &Reader,
+    root: &TreeRoot,
+    selection: &[BytePath],
+    cancel: &Cancel,
+) -> Result<Estimate, StoreError> {
+    let everything = [BytePath::root()];
+    let selection = if selection.is_empty() { &everything[..] } else { selection };
+    let mut found = Estimate::default();
+    let (mut frames, mut paths) = (HashSet::new(), HashSet::new());
+    for path in selection {
+        for entry in TreeReader::below(reader, root, path) {
+            if cancel.is_cancelled() {
+                return Err(StoreError::Cancelled);
+            }
+            let entry = match entry {
+                Err(error) if error.is_damage() => continue,
+                entry => entry?,
+            };
+            // Paths that were asked for may lie in one another.
+            if entry.kind == Kind::Directory || (selection.len() > 1 && !paths.insert(entry.path.clone())) {
+                continue;
+            }
+            found.files += 1;
+            let Kind::File { size, content } = &entry.kind else { continue };
+            found.bytes += size;
+            let index = reader.index();
+            let walked = reader.extents(content, &mut |extent| {
+                if let Extent::Data { blob, .. } = extent
+                    && let Some(at) = index.find(&blob)
+                    && frames.insert((at.pack.id, at.frame.offset))
+                {
+                    found.frames += 1;
+                    found.stored_bytes += u64::from(at.frame.length);
+                }
+                Ok(())
+            });
+            match walked {
+                Err(error) if error.is_damage() => {}
+                walked => walked?,
+            }
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests;
