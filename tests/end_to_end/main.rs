@@ -14,6 +14,7 @@ mod bad_days;
 mod bad_disks;
 mod bad_input;
 mod changing_files;
+mod codes;
 mod damage;
 mod disaster;
 mod disk_full;

@@ -19,12 +19,15 @@ macro_rules! on_each_store {
     )+};
 }
 
+mod alerts;
 mod bad_days;
 mod bad_line;
 mod carried;
 mod deleting;
 mod external;
+mod far_pool;
 mod kills;
+mod limits;
 mod mending;
 mod object_lock;
 mod privacy;
@@ -107,6 +110,11 @@ impl<'a> Owner<'a> {
     fn pin(&self) -> String {
         let outcome = self.run(args!["vault", "pin", self.store.url(), "--owner-key", self.key()]);
         outcome.done()["pin"].as_str().unwrap().to_owned()
+    }
+
+    /// A new PIN, in a file.
+    fn pin_file(&self) -> PathBuf {
+        secret(&self.scene, "pin", &self.pin())
     }
 }
 

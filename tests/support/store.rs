@@ -163,7 +163,8 @@ impl Store {
         let (service, _) = self.url.rsplit_once("/resurgam/").unwrap();
         let bucket = directory.path().file_name().unwrap().to_str().unwrap().to_lowercase();
         let url = format!("{service}/{bucket}/vault");
-        let place = Self { service: self.service, is_way: false, url, environment: self.environment.clone(), directory };
+        let place =
+            Self { service: self.service, is_way: false, url, environment: self.environment.clone(), directory };
         place.objects("lock", "", None);
         place
     }

@@ -23,7 +23,7 @@ pub(crate) use server::{
 };
 pub(crate) use vault::{
     ExternalCommand, ExternalRecover, Online, OnlinePolicy, Pin, VaultCarry, VaultCommand, VaultCreate,
-    VaultCredentials, VaultLoad, VaultPassphrase, VaultPin, VaultRegister,
+    VaultCredentials, VaultLoad, VaultPassphrase, VaultPin, VaultRegister, VaultSet,
 };
 
 const AFTER_HELP: &str = "\

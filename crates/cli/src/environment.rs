@@ -25,7 +25,7 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 
 /// How places are reached by commands that need no server.
 pub(crate) fn stores() -> Stores {
-    Stores { variable, directory: cache(), known: Vec::new() }
+    Stores { variable, directory: cache(), known: Vec::new(), limits: Vec::new() }
 }
 
 /// Where commands without a home may keep what they need no more.

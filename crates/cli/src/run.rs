@@ -10,6 +10,7 @@ mod group;
 mod kit;
 mod look;
 mod man;
+mod pin;
 mod pool;
 mod reader;
 mod recover;

@@ -74,3 +74,15 @@ fn every_command_that_the_text_names_exists() {
         }
     }
 }
+
+#[test]
+fn every_alert_is_explained_and_no_other() {
+    let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/manual/src/alerts.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let rows = text.lines().filter(|line| line.starts_with("| `"));
+    let mut explained: Vec<&str> = rows.map(|row| row.split('`').nth(1).unwrap()).collect();
+    let mut kinds = resurgam_model::alert::kind::ALL.to_vec();
+    explained.sort_unstable();
+    kinds.sort_unstable();
+    assert_eq!(explained, kinds);
+}

@@ -9,6 +9,7 @@ use resurgam_store::{StoreError, Volume, capsule::CapsuleName, keys::random};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    contact::is_part,
     error::JobError,
     home,
     server::{Access, Server},
@@ -107,7 +108,14 @@ impl Server {
         let _turn = home::lock_publishing(&self.home)?;
         let (lineage, charter) = self.current()?;
         for record in self.catalog.volumes()? {
-            let published = self.open_volume(&record).and_then(|volume| self.publish(&volume, &lineage, &charter));
+            let published = if is_part(&record) {
+                self.reach(&record).and_then(|part| {
+                    self.publish(&part, &lineage, &charter)?;
+                    self.look_at(&record, &part).map(drop)
+                })
+            } else {
+                self.open_volume(&record).and_then(|volume| self.publish(&volume, &lineage, &charter))
+            };
             if let Err(error) = published {
                 self.notice(format!(
                     "the configuration could not be written into the volume {}: {error}; it will be with its next backup",

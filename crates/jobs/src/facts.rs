@@ -48,6 +48,7 @@ impl Server {
             sources: self.source_facts()?,
             volumes: self.volume_facts()?,
             copies: self.copy_facts()?,
+            vaults: self.vault_facts()?,
             damage: self.damage_facts()?,
             replicas: self.replica_facts()?,
             kit: Some(self.kit_state()?),
@@ -69,7 +70,7 @@ impl Server {
         }
         let mut jobs = self.catalog.jobs(JOBS_LOOKED_AT)?;
         jobs.retain(|job| job.kind != ONLINE_BACKUP);
-        let failures = failures(&jobs, &newest);
+        let failures = failures(&jobs, &["backup", "consistency-check"], &newest);
         let facts = |source: resurgam_model::policy::Source| {
             let replica = crate::sources::current_replica(&replicas, source.id);
             let failed = failures.get(&source.id);
@@ -90,15 +91,26 @@ impl Server {
         Ok(all)
     }
 
-    /// The same of what is protected online: a source of its own, as far as the rules go.
+    /// The same of what is protected online: a source of its own, as far as the rules go. A run that ended well counts as a
+    /// point: where the pool had nothing new, it found everything in the vault.
     fn online_facts(&self, groups: &HashMap<resurgam_model::GroupId, Group>) -> Result<Vec<SourceFacts>, JobError> {
+        let now = self.now();
         let mut newest: HashMap<SourceId, Timestamp> = HashMap::new();
-        for point in self.catalog.online_entries(None)? {
-            newest.insert(point.source, point.time);
+        let good = |state| matches!(state, PointState::Complete | PointState::Partial);
+        for point in self.catalog.online_entries(None)?.into_iter().filter(|point| good(point.state)) {
+            if point.time <= now || !newest.contains_key(&point.source) {
+                newest.insert(point.source, point.time);
+            }
         }
         let mut jobs = self.catalog.jobs(JOBS_LOOKED_AT)?;
         jobs.retain(|job| job.kind == ONLINE_BACKUP);
-        let failures = failures(&jobs, &newest);
+        let failures = failures(&jobs, &[ONLINE_BACKUP], &newest);
+        for job in jobs.iter().filter(|job| job.state == JobState::Done && job.started <= now) {
+            let newest = job.source.and_then(|source| newest.get_mut(&source));
+            if let Some(newest) = newest.filter(|newest| **newest < job.started) {
+                *newest = job.started;
+            }
+        }
         let mut all = Vec::new();
         for source in self.catalog.sources()? {
             let online = groups.get(&source.group).and_then(|group| group.online.as_ref());
@@ -167,10 +179,10 @@ impl Server {
 
     /// Damage as the last verification of each volume and the states of points tell it.
     fn damage_facts(&self) -> Result<Vec<DamageFacts>, JobError> {
-        let points = self.catalog.point_entries(None)?;
+        let points = self.catalog.every_entry(None)?;
         let verified = self.catalog.last_jobs("verify")?;
         let mut all = Vec::new();
-        for record in self.catalog.pool()? {
+        for record in self.catalog.volumes()? {
             let is_bad = |state| matches!(state, PointState::Damaged | PointState::Missing);
             let affected =
                 points.iter().filter(|point| point.volume == record.id && is_bad(point.state)).count() as u64;
@@ -233,10 +245,14 @@ impl Server {
 /// How many backups of each source have failed since one succeeded, and what the last said. Jobs come newest first. Of one
 /// that was interrupted a point may have come all the same: its process was killed when the point was there, or the
 /// catalog is a copy that was made meanwhile.
-fn failures(jobs: &[JobRecord], newest: &HashMap<SourceId, Timestamp>) -> HashMap<SourceId, (u64, String)> {
+fn failures(
+    jobs: &[JobRecord],
+    kinds: &[&str],
+    newest: &HashMap<SourceId, Timestamp>,
+) -> HashMap<SourceId, (u64, String)> {
     let mut failed: HashMap<SourceId, (u64, String)> = HashMap::new();
     let mut settled = std::collections::HashSet::new();
-    for job in jobs.iter().filter(|job| ["backup", "consistency-check"].contains(&job.kind.as_str())) {
+    for job in jobs.iter().filter(|job| kinds.contains(&job.kind.as_str())) {
         let Some(source) = job.source.filter(|source| !settled.contains(source)) else { continue };
         match job.state {
             JobState::Done | JobState::Partial => {

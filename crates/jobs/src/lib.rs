@@ -15,6 +15,7 @@ pub use resurgam_store::{Cancel, Meter};
 mod backup;
 mod browse;
 pub mod capsule;
+mod contact;
 pub mod dpmdb;
 pub mod error;
 mod expire;
@@ -50,10 +51,11 @@ pub use reader::VolumeReader;
 pub use recover::Recover;
 pub use server::{Access, Environment, Server};
 pub use sources::{Protect, Scope, SourceChange, current_replica};
-pub use stores::Stores;
+pub use stores::{PlaceLimits, Stores};
 pub use survivability::read_about;
 pub use vault::{
-    check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, load_carried, make_pin,
+    LimitsChange, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, load_carried,
+    make_pin,
 };
 pub use verify::Verify;
 pub use volumes::{is_clear, role_of};

@@ -150,7 +150,13 @@ impl Server {
                 Ok(Ended { value: made, partial: false, message })
             });
             match made {
-                Ok(made) => report.points.push(made.point),
+                Ok(made) => {
+                    report.points.push(made.point);
+                    if source.kind == SourceKind::Dpmdb {
+                        // There is a newer copy of the catalog to be told of.
+                        self.look_again(&online);
+                    }
+                }
                 Err(error) if only || error.is_cancelled() => return Err(error),
                 Err(error) => report.failed.push(Failed {
                     source: escape(&source.root),

@@ -11,7 +11,12 @@ use resurgam_model::{JobId, Timestamp, report::JobSummary};
 use resurgam_store::{keyring::Keyring, keys};
 use zeroize::Zeroizing;
 
-use crate::{error::JobError, home, job, stores::Stores};
+use crate::{
+    error::JobError,
+    home, job,
+    stores::{PlaceLimits, Stores},
+    vault::of_vaults,
+};
 
 /// What a job needs of the world besides its arguments.
 pub struct Environment {
@@ -46,6 +51,8 @@ pub struct Server {
     pub(crate) catalog: Catalog,
     pub(crate) keyring: Keyring,
     pub(crate) record: ServerRecord,
+    /// How fast its vaults may be talked to.
+    pub(crate) limits: Vec<PlaceLimits>,
     notices: Mutex<Vec<String>>,
 }
 
@@ -127,7 +134,8 @@ impl Server {
             ));
         }
         let home = home.canonicalize().unwrap_or_else(|_| home.to_owned());
-        let server = Self { home, environment, catalog, keyring, record, notices: Mutex::default() };
+        let limits = of_vaults(&catalog)?;
+        let server = Self { home, environment, catalog, keyring, record, limits, notices: Mutex::default() };
         job::close_dead(&server);
         Ok(server)
     }
@@ -164,7 +172,8 @@ impl Server {
     /// How the places are reached where its volumes and vaults lie.
     pub fn stores(&self) -> Stores {
         let known = self.keyring.access.clone();
-        Stores { variable: self.environment.variable, directory: self.home.clone(), known }
+        let limits = self.limits.clone();
+        Stores { variable: self.environment.variable, directory: self.home.clone(), known, limits }
     }
 
     /// What it was opened with of the world.

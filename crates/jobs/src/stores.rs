@@ -5,6 +5,7 @@ use std::{
     sync::Arc,
 };
 
+use resurgam_model::transfer::TransferLimits;
 use resurgam_store::{
     backend::{
         Backend,
@@ -31,6 +32,17 @@ pub struct Stores {
     pub directory: PathBuf,
     /// What opens places that are known; the environment is asked for the others.
     pub known: Vec<KeptAccess>,
+    /// How fast places may be talked to; the others as is usual.
+    pub limits: Vec<PlaceLimits>,
+}
+
+/// Limits of a place, and of all below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceLimits {
+    /// Its URL.
+    pub place: String,
+    /// The limits. All that this program opens there keeps them together.
+    pub limits: TransferLimits,
 }
 
 impl Stores {
@@ -58,7 +70,7 @@ impl Stores {
             JobError::from(BackendError { attempt: "use", object, kind: Fault::of(&source), source })
         };
         let leases = LeaseHome::open(&self.directory.join(LEASES)).map_err(unusable)?;
-        let store: Arc<dyn Backend> = Arc::new(ObjectBackend::open(&place, &access, &leases, &Limits::default())?);
+        let store: Arc<dyn Backend> = Arc::new(ObjectBackend::open(&place, &access, &leases, &self.limits(&place))?);
         let cache = blake3::hash(place.to_string().as_bytes()).to_hex();
         Ok(Arc::new(Cached::new(store, &self.directory.join(CACHE).join(&cache[..16]))))
     }
@@ -105,18 +117,39 @@ impl Stores {
         })
     }
 
+    /// How fast a place may be talked to: as is said of it or of a place above it.
+    fn limits(&self, place: &ObjectPlace) -> Limits {
+        let url = place.to_string();
+        let of = |known: &&PlaceLimits| is_below(&url, &known.place);
+        let usual = Limits::default();
+        let Some(known) = self.limits.iter().filter(of).max_by_key(|known| known.place.len()) else { return usual };
+        let requests = known.limits.requests_at_once.and_then(|number| usize::try_from(number).ok());
+        Limits {
+            shared_by: Some(known.place.clone()),
+            requests_at_once: requests.unwrap_or(usual.requests_at_once),
+            up_bytes_per_second: known.limits.up_bytes_per_second,
+            down_bytes_per_second: known.limits.down_bytes_per_second,
+            ..usual
+        }
+    }
+
     /// What opens a place: what is kept for it or for a place above it, else what the environment has.
     ///
     /// # Errors
     /// Where nothing does.
     pub fn access(&self, place: &ObjectPlace) -> Result<StoreAccess, JobError> {
         let url = place.to_string();
-        let of = |kept: &&KeptAccess| url == kept.place || url.starts_with(&format!("{}/", kept.place));
+        let of = |kept: &&KeptAccess| is_below(&url, &kept.place);
         match self.known.iter().filter(of).max_by_key(|kept| kept.place.len()) {
             Some(kept) => Ok(kept.access.clone()),
             None => StoreAccess::from_env(place, &self.variable).map_err(|error| not_a_place(&error)),
         }
     }
+}
+
+/// Whether an URL is that place or one below it.
+fn is_below(url: &str, place: &str) -> bool {
+    url.strip_prefix(place.trim_end_matches('/')).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn not_a_place(error: &PlaceError) -> JobError {
@@ -127,3 +160,6 @@ fn not_a_place(error: &PlaceError) -> JobError {
 pub(crate) fn below(location: &str, name: &str) -> String {
     format!("{}/{name}", location.trim_end_matches('/'))
 }
+
+#[cfg(test)]
+mod tests;

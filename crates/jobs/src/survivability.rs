@@ -1,6 +1,7 @@
 //! Survivability: which copies of the catalog there are, how old each is, and what each lacks.
 //!
-//! Nothing is taken from memory: each copy is looked at where it lies, so what is shown is what would be there.
+//! Nothing is taken from memory: each copy is looked at where it lies, so what is shown is what would be there. But for what
+//! lies in a vault: that is shown as it was when it was seen last (`contact.rs`).
 
 use std::path::Path;
 
@@ -11,11 +12,12 @@ use resurgam_model::{
     lineage::Lineage,
     policy::SourceKind,
     report::CopyStatus,
-    role::VolumeRole,
 };
 use resurgam_store::{Content, Extent, Kind, Reader, StoreError, TreeReader, TreeRoot, Volume};
+use serde::{Deserialize, Serialize};
 
 use crate::{
+    contact::is_part,
     dpmdb::{ABOUT, AboutCopy},
     error::JobError,
     native,
@@ -35,13 +37,13 @@ struct Now {
 }
 
 /// What was found out about a copy.
-#[derive(Default)]
-struct Found {
-    made: Option<Timestamp>,
-    lineage: Option<(u64, String)>,
-    newest_point: Option<Timestamp>,
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Found {
+    pub(crate) made: Option<Timestamp>,
+    pub(crate) lineage: Option<(u64, String)>,
+    pub(crate) newest_point: Option<Timestamp>,
     /// Whether it knows every point of the volume that it lies in, since it lies beside them.
-    knows_points: bool,
+    pub(crate) knows_points: bool,
 }
 
 impl Now {
@@ -95,17 +97,22 @@ impl Server {
         };
         let mut all = Vec::new();
         for record in self.catalog.volumes()? {
-            let volume = self.open_volume(&record).map_err(|error| error.to_string());
             let place = |kind, found| now.status(kind, record.id.to_string(), record.location.clone(), found);
-            let newest = points.iter().rev().find(|point| is_own(point.source) && point.volume == record.id);
             // A volume that holds no points of the catalog is no place of such a copy.
+            let newest = points.iter().rev().find(|point| is_own(point.source) && point.volume == record.id);
+            if is_part(&record) {
+                let contact = self.contact(&record)?;
+                all.extend(newest.map(|_| place(CopyKind::Vault, contact.copy(contact.catalog.as_ref()))));
+                all.push(place(CopyKind::Capsules, contact.copy(contact.capsule.as_ref())));
+                continue;
+            }
+            let volume = self.open_volume(&record).map_err(|error| error.to_string());
             if let Some(newest) = newest {
                 let about = volume
                     .as_ref()
                     .map_err(Clone::clone)
                     .and_then(|volume| self.about_copy(volume, &record, newest).map_err(|error| error.to_string()));
-                let kind = if record.role == VolumeRole::Vault { CopyKind::Vault } else { CopyKind::Pool };
-                all.push(place(kind, about));
+                all.push(place(CopyKind::Pool, about));
             }
             let capsule = volume.and_then(|volume| capsule(&volume, &now.lineage).map_err(|error| error.to_string()));
             all.push(place(CopyKind::Capsules, capsule));
@@ -118,7 +125,7 @@ impl Server {
     }
 
     /// What `DPMDB.toml` in a point of the catalog says.
-    fn about_copy(
+    pub(crate) fn about_copy(
         &self,
         volume: &std::sync::Arc<Volume>,
         record: &VolumeRecord,
@@ -173,7 +180,7 @@ fn small_file(reader: &Reader, root: &TreeRoot, name: &str) -> Option<Vec<u8>> {
 }
 
 /// The newest capsule of a volume, proved.
-fn capsule(volume: &Volume, own: &Lineage) -> Result<Found, JobError> {
+pub(crate) fn capsule(volume: &Volume, own: &Lineage) -> Result<Found, JobError> {
     let mut names = volume.capsule_names()?;
     names.retain(|name| name.lineage == own.id);
     names.sort();

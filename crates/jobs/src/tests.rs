@@ -218,7 +218,7 @@ fn expiry_follows_the_rules_and_never_takes_the_last_good_point() {
 
 #[test]
 fn a_volume_of_another_server_is_refused_and_left_alone() {
-    let (scene, other) = (Scene::new(), Scene::new());
+    let (scene, mut other) = (Scene::new(), Scene::new());
     scene.protect().unwrap();
     let error = other.server.add_volume(&scene.path("pool"), false).err().unwrap();
     assert_eq!(error.code(), "volume-of-another-server");

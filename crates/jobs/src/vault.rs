@@ -3,6 +3,7 @@
 mod admit;
 mod carry;
 mod deleted;
+mod limits;
 mod owner;
 mod passphrase;
 
@@ -31,6 +32,8 @@ use crate::{
 };
 pub(crate) use admit::admit;
 pub use carry::load_carried;
+pub use limits::LimitsChange;
+pub(crate) use limits::of_vaults;
 pub use owner::{check_vault, create_vault, issue_credentials, make_pin};
 pub use passphrase::{check_passphrase, generate_passphrase};
 
@@ -154,13 +157,14 @@ impl Server {
             registered: vault.registered,
             points: points.len() as u64,
             newest: points.iter().map(|point| point.time).max(),
+            limits: self.limits_of(&vault.location),
             state,
         })
     }
 
     /// The server's part of a vault, open.
     pub(crate) fn part_of(&self, vault: &VaultCharter) -> Result<Arc<Volume>, JobError> {
-        self.open_volume(&self.volume_record(vault.part)?)
+        self.reach(&self.volume_record(vault.part)?)
     }
 
     /// The rules of a vault as they are now: from the vault itself, signed by the owner that it had at registration.
@@ -192,7 +196,7 @@ impl Server {
         typed: Option<&str>,
     ) -> Result<(), JobError> {
         let remedy = format!(
-            "the vault's owner makes a PIN with `resurgam vault pin {} --owner-key F`; give it with --pin",
+            "the vault's owner makes a PIN with `resurgam vault pin {} --owner-key F`; give it with --pin-file, or on a terminal",
             vault.location
         );
         let Some(typed) = typed else {

@@ -22,6 +22,7 @@ use crate::{
     error::JobError,
     home,
     server::{Access, Server},
+    stores::Stores,
 };
 
 impl Server {
@@ -130,11 +131,15 @@ impl Server {
         Ok(summaries)
     }
 
-    /// Adds a volume: makes one in an empty or missing directory, or takes in one of this server that lies there.
-    pub fn add_volume(&self, directory: &Path, passphrase: bool) -> Result<VolumeSummary, JobError> {
+    /// Adds a volume: makes one in an empty or missing directory, or in an empty place of an object store; or takes in one of
+    /// this server that lies there.
+    pub fn add_volume(&mut self, place: &Path, passphrase: bool) -> Result<VolumeSummary, JobError> {
         let record = {
             let _lock = home::lock(&self.home)?;
-            self.add_volume_at(directory, passphrase)?
+            match place.to_str().filter(|_| Stores::is_url(place)) {
+                Some(url) => self.add_far_volume(url, passphrase)?,
+                None => self.add_volume_at(place, passphrase)?,
+            }
         };
         self.publish_capsules()?;
         let all = self.volumes()?;
@@ -152,13 +157,15 @@ impl Server {
                 "name a directory that can be written",
             )
         };
+        if Stores::is_url(directory) {
+            let location = self.stores().settled(directory.to_str().unwrap_or_default())?;
+            return self.known_volume(Path::new(&location))?.ok_or_else(|| {
+                let message = format!("{location} is no volume of this server's pool");
+                JobError::request("no-volume", message, "`resurgam pool add URL` makes it one")
+            });
+        }
         let absolute = std::path::absolute(directory).map_err(bad)?;
-        // A volume that is known is opened or missed, never begun anew in the empty place where it is not mounted.
-        let known = |place: &Path| -> Result<Option<VolumeRecord>, JobError> {
-            let record = self.catalog.volumes()?.into_iter().find(|record| Path::new(&record.location) == place);
-            record.map(|record| self.open_volume(&record).map(|_| record)).transpose()
-        };
-        if let Some(record) = known(&absolute)? {
+        if let Some(record) = self.known_volume(&absolute)? {
             return Ok(record);
         }
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&absolute).map_err(bad)?;
@@ -170,13 +177,13 @@ impl Server {
                 "name a directory whose path is",
             ));
         };
-        if let Some(record) = known(&absolute)? {
+        if let Some(record) = self.known_volume(&absolute)? {
             return Ok(record);
         }
         let volume = match self.open_at(&absolute) {
             Ok(volume) => volume,
             Err(JobError::Store(StoreError::Refused { .. })) if is_vacant(&absolute).map_err(bad)? => {
-                self.make_volume(&absolute, passphrase)?
+                self.make_volume(Arc::new(Directory::local(&absolute)), passphrase)?
             }
             Err(JobError::Store(StoreError::Refused { .. })) if !absolute.join(VOLUME_TOML).exists() => {
                 let message = format!("{} is not empty and holds no volume", absolute.display());
@@ -188,6 +195,46 @@ impl Server {
             }
             Err(error) => return Err(error),
         };
+        self.take_in(&volume, location)
+    }
+
+    /// A volume in an object store. What opens the store is kept, so that the next command opens it, too.
+    fn add_far_volume(&mut self, url: &str, passphrase: bool) -> Result<VolumeRecord, JobError> {
+        let stores = self.stores();
+        let place = stores.place(url)?;
+        let location = place.to_string();
+        if let Some(record) = self.known_volume(Path::new(&location))? {
+            return Ok(record);
+        }
+        let backend = stores.backend(Path::new(&location))?;
+        self.keyring.keep_access(&location, stores.access(&place)?);
+        home::write_keyring(&self.home, &self.keyring)?;
+        let volume = match self.open_at(Path::new(&location)) {
+            Ok(volume) => volume,
+            Err(JobError::Store(StoreError::Refused { .. })) if is_vacant_place(&*backend)? => {
+                if !passphrase {
+                    return Err(JobError::request(
+                        "passphrase",
+                        "a volume in an object store is never open to whoever can read the store",
+                        "give --passphrase, or --passphrase-file FILE",
+                    ));
+                }
+                self.make_volume(backend, true)?
+            }
+            Err(error) => return Err(error),
+        };
+        self.take_in(&volume, &location)
+    }
+
+    /// The volume of the catalog at this place. One that is known is opened or missed, never begun anew in the empty place
+    /// where it is not mounted.
+    fn known_volume(&self, place: &Path) -> Result<Option<VolumeRecord>, JobError> {
+        let record = self.catalog.volumes()?.into_iter().find(|record| Path::new(&record.location) == place);
+        record.map(|record| self.open_volume(&record).map(|_| record)).transpose()
+    }
+
+    /// Takes an opened volume of this server into the catalog.
+    fn take_in(&self, volume: &Volume, location: &str) -> Result<VolumeRecord, JobError> {
         let (_, document) = Volume::header_document(volume.backend())?;
         // Whoever was making the volume was killed between its two copies.
         if volume.backend().length(VOLUME_TOML).is_err_and(|error| error.kind == Fault::NotFound) {
@@ -225,8 +272,8 @@ impl Server {
         Ok(())
     }
 
-    fn make_volume(&self, directory: &Path, passphrase: bool) -> Result<Arc<Volume>, JobError> {
-        self.new_volume(Arc::new(Directory::local(directory)), &[], |keys, id| {
+    fn make_volume(&self, place: Arc<dyn Backend>, passphrase: bool) -> Result<Arc<Volume>, JobError> {
+        self.new_volume(place, &[], |keys, id| {
             if !passphrase {
                 return Ok(vec![Slot::clear(keys)]);
             }
@@ -269,8 +316,12 @@ impl Server {
 
     pub(crate) fn find_volume(&self, wanted: &str) -> Result<VolumeRecord, JobError> {
         let records = self.catalog.volumes()?;
-        let path =
-            std::path::absolute(wanted).and_then(|path| path.canonicalize()).unwrap_or_else(|_| PathBuf::from(wanted));
+        let path = match self.stores().settled(wanted) {
+            Ok(url) if Stores::is_url(Path::new(&url)) => PathBuf::from(url),
+            _ => std::path::absolute(wanted)
+                .and_then(|path| path.canonicalize())
+                .unwrap_or_else(|_| PathBuf::from(wanted)),
+        };
         if let Some(record) = records.iter().find(|record| Path::new(&record.location) == path) {
             return Ok(record.clone());
         }
@@ -309,6 +360,12 @@ pub fn role_of(document: &str) -> VolumeRole {
     let header = parse_header(VOLUME_TOML, document.as_bytes());
     let is_part = header.is_ok_and(|header| header.features.iter().any(|feature| feature == DELETED_POINTS));
     if is_part { VolumeRole::Vault } else { VolumeRole::Pool }
+}
+
+/// Whether a place in an object store has nothing in it but locks.
+fn is_vacant_place(place: &dyn Backend) -> Result<bool, JobError> {
+    let listed = place.list("")?;
+    Ok(listed.iter().all(|listed| ["locks/", "writers/"].iter().any(|begun| listed.name.starts_with(begun))))
 }
 
 /// Whether a directory has nothing in it but what a new file system has, or what making a volume had begun.

@@ -68,6 +68,10 @@ pub mod kind {
     pub const DAMAGE_FOUND: &str = "damage-found";
     /// There is no recovery kit that is proved and up to date.
     pub const KIT_MISSING: &str = "kit-missing";
+    /// A vault cannot be reached.
+    pub const VAULT_UNREACHABLE: &str = "vault-unreachable";
+    /// A vault no longer holds this server's part.
+    pub const VAULT_LOST: &str = "vault-lost";
     /// Nothing may be deleted.
     pub const FROZEN: &str = "frozen";
     /// Another catalog of this server is newer.
@@ -78,7 +82,7 @@ pub mod kind {
     pub const REPLICA_MISSING: &str = "replica-missing";
 
     /// All of them.
-    pub const ALL: [&str; 13] = [
+    pub const ALL: [&str; 15] = [
         SOURCE_OVERDUE,
         SOURCE_FAILING,
         VOLUME_MISSING,
@@ -88,6 +92,8 @@ pub mod kind {
         DRILL_OVERDUE,
         DAMAGE_FOUND,
         KIT_MISSING,
+        VAULT_UNREACHABLE,
+        VAULT_LOST,
         FROZEN,
         SUPERSEDED,
         REPLICA_INCONSISTENT,
@@ -105,6 +111,8 @@ pub struct Facts {
     pub sources: Vec<SourceFacts>,
     /// Every volume of the pool.
     pub volumes: Vec<VolumeFacts>,
+    /// Every vault.
+    pub vaults: Vec<VaultFacts>,
     /// Every copy of the catalog that there should be.
     pub copies: Vec<CopyFacts>,
     /// Damage that is not mended, by volume.
@@ -158,6 +166,28 @@ pub struct Space {
     pub free: u64,
     /// Bytes in all.
     pub total: u64,
+}
+
+/// What is known of a vault.
+#[derive(Debug, Clone)]
+pub struct VaultFacts {
+    /// What people call it.
+    pub name: String,
+    /// Its URL.
+    pub location: String,
+    /// Why the server's part of it could not be opened when that was last tried; `None`: it could.
+    pub trouble: Option<VaultTrouble>,
+}
+
+/// Why the server's part of a vault cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VaultTrouble {
+    /// Since when it failed each time.
+    pub since: Timestamp,
+    /// What was said the last time.
+    pub what: String,
+    /// Whether the store answers, and does not have the part.
+    pub gone: bool,
 }
 
 /// What is known of a copy of the catalog, and of the drills of it.
@@ -236,6 +266,9 @@ pub enum Kit {
 const GRACE_SHARE: u64 = 2;
 const GRACE_LEAST: SignedDuration = SignedDuration::from_mins(15);
 const GRACE_MOST: SignedDuration = SignedDuration::from_hours(6);
+/// A network that is away for a moment is nobody's business; one that is away for a day is.
+const VAULT_PATIENCE: SignedDuration = SignedDuration::from_mins(15);
+const VAULT_CRITICAL: SignedDuration = SignedDuration::from_hours(24);
 /// A copy is to be drilled at least this often; `serve` does it weekly.
 pub const DRILL_OBJECTIVE: SignedDuration = SignedDuration::from_hours(14 * 24);
 /// A volume with less than this many percent free is filling,

@@ -10,7 +10,6 @@ pub mod bytepath;
 pub mod charter;
 pub mod id;
 pub mod lineage;
-
 pub mod point;
 pub mod policy;
 pub mod reconcile;
@@ -19,6 +18,8 @@ pub mod report;
 pub mod retention;
 pub mod role;
 pub mod schedule;
+pub mod size;
+pub mod transfer;
 pub mod words;
 
 pub use bytepath::BytePath;

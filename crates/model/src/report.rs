@@ -258,6 +258,8 @@ pub struct VaultSummary {
     pub points: u64,
     /// When the newest of them was made.
     pub newest: Option<Timestamp>,
+    /// How fast it may be talked to.
+    pub limits: crate::transfer::TransferLimits,
     /// `present`, or why it cannot be used.
     pub state: String,
 }

@@ -110,6 +110,8 @@ pub fn restore_db(what: &RestoreDb<'_>) -> Result<RestoreReport, JobError> {
         variable: what.variable,
         directory: scratch.path().to_owned(),
         known: known.map_or_else(|| what.access.clone(), |keyring| [&keyring.access[..], &what.access].concat()),
+        // Those are in the catalog, which is not there yet.
+        limits: Vec::new(),
     };
     let mut found = locate(what.db_loc, &unlock, &stores, known.map(|keyring| keyring.server))?;
     // Where there is nothing to restore from, no home is begun.

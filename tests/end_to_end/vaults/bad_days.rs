@@ -159,7 +159,7 @@ fn an_old_home_that_comes_back_writes_nothing(store: &Store) {
         args!["backup", "--online", "--source", server.scene.source].to_vec(),
         args!["expire"].to_vec(),
         args!["prune"].to_vec(),
-        args!["expire", "--point", known[0].id, "--pin", owner.pin()].to_vec(),
+        args!["expire", "--point", known[0].id, "--pin-file", owner.pin_file()].to_vec(),
     ];
     for (number, arguments) in commands.iter().enumerate() {
         let copy = server.scene.path(&format!("old-{number}"));
@@ -196,7 +196,7 @@ fn two_servers_of_a_vault_do_not_mix(store: &Store) {
         server.scene.assert_sound();
     }
     // What is deleted in one part is in that part alone; a kit of one brings back one.
-    servers[0].run(args!["expire", "--point", made[0].0.id, "--pin", owner.pin()]);
+    servers[0].run(args!["expire", "--point", made[0].0.id, "--pin-file", owner.pin_file()]);
     assert_eq!(servers[1].run(args!["vault", "undelete"])["deleted"], serde_json::json!([]));
     let kit = servers[1].kit();
     servers[1].scene.lose_home();

@@ -31,7 +31,7 @@ fn a_deleted_point_comes_back(store: &Store) {
     let (deleted, copy) = server.back_up_online();
     let (kept, kept_copy) = server.back_up_online();
     let before = server.points();
-    server.run(args!["expire", "--point", deleted.id, "--pin", owner.pin()]);
+    server.run(args!["expire", "--point", deleted.id, "--pin-file", owner.pin_file()]);
     assert_eq!(server.points().iter().map(|point| &point.id).collect::<Vec<_>>(), [&kept.id]);
     // Its data is needed, whatever collects.
     for _ in 0..2 {
@@ -63,13 +63,14 @@ fn what_deletes_takes_a_pin(store: &Store) {
     for arguments in [&expire, &remove] {
         assert_refused(&program.run(arguments.clone()), "pin-needed");
         // No PIN was ever made.
-        let any = arguments.iter().cloned().chain(args!["--pin", "123456"]);
+        let any = arguments.iter().cloned().chain(args!["--pin-file", secret(&server.scene, "pin", "123456")]);
         assert_refused(&program.run(any), "pin");
     }
     let pin = owner.pin();
     for arguments in [&expire, &remove] {
         for wrong in [another(&pin), String::new(), format!("{pin}0")] {
-            let outcome = program.run(arguments.iter().cloned().chain([format!("--pin={wrong}").into()]));
+            let file = secret(&server.scene, "pin", &wrong);
+            let outcome = program.run(arguments.iter().cloned().chain(args!["--pin-file", file]));
             assert_eq!(outcome.failed().code, "pin", "{outcome}");
         }
     }
@@ -79,9 +80,14 @@ fn what_deletes_takes_a_pin(store: &Store) {
     assert_same(&copy, &to);
     // A newer PIN ends the older one.
     let newer = owner.pin();
-    let outcome = program.run(expire.iter().cloned().chain(args!["--pin", pin]));
+    let older = secret(&server.scene, "pin", &pin);
+    let outcome = program.run(expire.iter().cloned().chain(args!["--pin-file", older]));
     assert_eq!(outcome.failed().code, "pin", "{outcome}");
-    server.run(remove.iter().cloned().chain(args!["--pin", newer]));
+    // The last in from standard input.
+    let mut command = program.command(remove.iter().cloned().chain(args!["--pin-file", "-"]));
+    command.stdin(fs::File::open(secret(&server.scene, "newer", &newer)).unwrap());
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
     assert!(server.points().is_empty());
     assert!(server.scene.points().is_empty());
 }
@@ -95,7 +101,8 @@ fn the_passphrase_is_changed_with_a_pin_alone(store: &Store) {
     let program = server.scene.program();
     assert_refused(&program.run(change.clone()), "pin-needed");
     let pin = owner.pin();
-    assert_refused(&program.run(change.iter().cloned().chain(args!["--pin", another(&pin)])), "pin");
+    let (right, wrong) = (secret(&server.scene, "pin", &pin), secret(&server.scene, "wrong", &another(&pin)));
+    assert_refused(&program.run(change.iter().cloned().chain(args!["--pin-file", wrong])), "pin");
     let part = format!("{}/{}", store.url(), server.part());
     let reader = store.opened_by(&Program::new(server.scene.path("no-home")));
     let read =
@@ -104,11 +111,11 @@ fn the_passphrase_is_changed_with_a_pin_alone(store: &Store) {
     read(&new).failed();
 
     let short = secret(&server.scene, "short", "fifteen letters");
-    let weak = args!["vault", "passphrase", "--new-passphrase-file", short, "--pin", pin];
+    let weak = args!["vault", "passphrase", "--new-passphrase-file", short, "--pin-file", right];
     let failure = program.run(weak).failed();
     assert_eq!(failure.code, "passphrase-weak", "{failure:?}");
 
-    server.run(change.iter().cloned().chain(args!["--pin", pin]));
+    server.run(change.iter().cloned().chain(args!["--pin-file", right]));
     assert_eq!(read(&new).points().len(), 1);
     let refused = read(&server.passphrase).failed();
     assert_eq!(refused.code, "passphrase-wrong", "{refused:?}");
@@ -131,12 +138,12 @@ fn the_days_of_a_deleted_point_end_by_the_clock_and_not_before() {
     let mut server = Protected::new(&owner, "days", 424);
     let (deleted, _) = server.back_up_online();
     let (kept, copy) = server.back_up_online();
-    server.run(args!["expire", "--point", deleted.id, "--pin", owner.pin()]);
+    server.run(args!["expire", "--point", deleted.id, "--pin-file", owner.pin_file()]);
     let can_come_back = || server.run(args!["vault", "undelete"])["deleted"].as_array().unwrap().len();
     at_another_time(&server.scene.program(), "+13d", args!["prune"]).done();
     assert_eq!(can_come_back(), 1);
     // What a killed command left in both places is no deleted point, however old.
-    server.run(args!["expire", "--point", kept.id, "--pin", owner.pin()]);
+    server.run(args!["expire", "--point", kept.id, "--pin-file", owner.pin_file()]);
     let below = Path::new(store.url()).join(server.part()).join("deleted");
     let both = plain_tree::files_below(&below);
     let of_kept = both.iter().find(|file| file.ends_with(&kept.id)).unwrap();

@@ -36,7 +36,7 @@ fn a_vault_under_object_lock_works_and_outlives_whoever_deletes_everything() {
         let owner = Owner::new(&store);
         let mut server = Protected::new(&owner, "object_lock", 481);
         let mut made = vec![server.back_up_online()];
-        server.run(args!["expire", "--point", made[0].0.id, "--pin", owner.pin()]);
+        server.run(args!["expire", "--point", made[0].0.id, "--pin-file", owner.pin_file()]);
         server.run(args!["vault", "undelete", made[0].0.id]);
         made.push(server.back_up_online());
         server.run(args!["prune"]);

@@ -28,7 +28,7 @@ fn the_vault_tells_nothing_of_what_is_in_it(store: &Store) {
     server.run(args!["group", "create", "Group-of-whisperers"]);
     server.back_up_online();
     let (deleted, _) = server.back_up_online();
-    server.run(args!["expire", "--point", deleted.id, "--pin", owner.pin()]);
+    server.run(args!["expire", "--point", deleted.id, "--pin-file", owner.pin_file()]);
     server.run(args!["prune"]);
 
     let dump = server.scene.path("dump");

@@ -121,7 +121,8 @@ pub(crate) enum PoolCommand {
 /// `pool add`
 #[derive(Debug, Args)]
 pub(crate) struct PoolAdd {
-    /// The volume's directory
+    /// The volume's directory; or a place in an object store, where it is always encrypted:
+    /// az://CONTAINER/PREFIX, s3://BUCKET/PREFIX, s3+http://HOST:PORT/BUCKET/PREFIX
     pub(crate) directory: PathBuf,
     /// Encrypt a new volume under a passphrase, which is asked for; --passphrase-file alone does it too
     #[arg(long)]

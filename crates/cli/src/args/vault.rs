@@ -3,7 +3,7 @@
 use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Subcommand};
-use resurgam_model::{policy::Calendar, retention::Retention};
+use resurgam_model::{policy::Calendar, retention::Retention, size::parse_size_bytes};
 
 use super::{Keep, policy::span};
 
@@ -18,6 +18,8 @@ pub(crate) enum VaultCommand {
     Register(VaultRegister),
     /// List the vaults that this server is registered with
     List,
+    /// Set how fast a vault may be talked to
+    Set(VaultSet),
     /// Test whether a store does what a vault relies on; what is written for it is deleted again
     Check {
         /// Where: az://CONTAINER/PREFIX, s3://BUCKET/PREFIX, s3+http://HOST:PORT/BUCKET/PREFIX, or a directory
@@ -94,6 +96,41 @@ pub(crate) struct VaultRegister {
     pub(crate) generate: bool,
 }
 
+/// `vault set`
+#[derive(Debug, Args)]
+#[group(id = "limits", required = true, multiple = true, args = ["up", "down", "requests"])]
+pub(crate) struct VaultSet {
+    #[command(flatten)]
+    pub(crate) of: OfVault,
+    /// Send no more than this a second, such as 10M; `none` lifts the limit
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) up: Option<Limit>,
+    /// Fetch no more than this a second, such as 50M; `none` lifts the limit
+    #[arg(long, value_name = "RATE", value_parser = rate)]
+    pub(crate) down: Option<Limit>,
+    /// Make no more than N requests at once; `none` for the usual number, 16
+    #[arg(long, value_name = "N", value_parser = number)]
+    pub(crate) requests: Option<Limit>,
+}
+
+/// A limit, or that there is none.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limit(pub(crate) Option<u64>);
+
+fn rate(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    parse_size_bytes(text).map(|bytes| Limit(Some(bytes))).map_err(|error| error.to_string())
+}
+
+fn number(text: &str) -> Result<Limit, String> {
+    if text == "none" {
+        return Ok(Limit(None));
+    }
+    text.parse().map(|number| Limit(Some(number))).map_err(|_| "it is no number, and not `none`".to_owned())
+}
+
 /// `vault carry`
 #[derive(Debug, Args)]
 pub(crate) struct VaultCarry {
@@ -143,9 +180,10 @@ pub(crate) struct VaultPassphrase {
 /// Leave of the vault's owner.
 #[derive(Debug, Args, Default)]
 pub(crate) struct Pin {
-    /// A PIN of the vault's owner (`resurgam vault pin`), for what deletes online points or changes their passphrase
-    #[arg(long, value_name = "PIN")]
-    pub(crate) pin: Option<String>,
+    /// Read a PIN of the vault's owner from this file, `-` for standard input, for what deletes online points or changes their
+    /// passphrase [default: asked for]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pin_file: Option<PathBuf>,
 }
 
 /// `external`

@@ -55,6 +55,6 @@ fn add(context: &Context<'_>, arguments: &PoolAdd) -> Result<Ending, Failure> {
     };
     // Who gives a passphrase in any way wants it used.
     let sealed = passphrase.is_some();
-    let volume = context.server_or_new(passphrase)?.add_volume(&arguments.directory, sealed)?;
+    let volume = context.server_or_new(passphrase)?.server.add_volume(&arguments.directory, sealed)?;
     answer(context, vec![volume])
 }

@@ -4,7 +4,7 @@ use resurgam_jobs::{Protect, SourceChange};
 use resurgam_model::report::SourceSummary;
 use serde::Serialize;
 
-use super::{Context, Removed};
+use super::{Context, Removed, pin};
 use crate::{
     Ending,
     args::{SourceAdd, SourceCommand, SourceLoad, SourceRemove, SourceSet},
@@ -66,7 +66,8 @@ fn load(context: &Context<'_>, arguments: &SourceLoad) -> Result<Ending, Failure
 
 fn remove(context: &Context<'_>, arguments: &SourceRemove) -> Result<Ending, Failure> {
     let source = naming::path_or_id(&arguments.source);
-    context.server()?.remove_source(&source, arguments.delete_points, arguments.pin.pin.as_deref())?;
+    let server = context.server()?;
+    pin::with(context, &arguments.pin, |pin| server.remove_source(&source, arguments.delete_points, pin))?;
     let points = if arguments.delete_points { "its points are given up" } else { "its points stay" };
     context.output.answer(&Removed::of(&source), || format!("{source} is no longer protected; {points}.\n"))?;
     Ok(Ending::Whole)

@@ -3,7 +3,7 @@
 use resurgam_jobs::Verify;
 use resurgam_model::report::ExpireReport;
 
-use super::Context;
+use super::{Context, pin};
 use crate::{Ending, args, failure::Failure, progress::watched, show::report, signals};
 
 pub(super) fn verify(context: &Context<'_>, arguments: args::Verify) -> Result<Ending, Failure> {
@@ -22,7 +22,7 @@ pub(super) fn expire(context: &Context<'_>, arguments: args::Expire) -> Result<E
     let report = if arguments.missing && named.is_empty() {
         ExpireReport::default()
     } else {
-        server.expire(&named, arguments.pin.pin.as_deref(), arguments.dry_run, &cancel)?
+        pin::with(context, &arguments.pin, |pin| server.expire(&named, pin, arguments.dry_run, &cancel))?
     };
     let verbose = context.output.is_verbose();
     context.output.answer(&report, || report::expired(&report, arguments.dry_run, &context.zone, verbose))?;

@@ -4,8 +4,8 @@ use std::{fs, path::Path};
 
 use jiff::Timestamp;
 use resurgam_jobs::{
-    Scope, Stores, check_passphrase, check_vault, create_vault, generate_passphrase, issue_credentials, load_carried,
-    make_pin,
+    LimitsChange, Scope, Server, Stores, check_passphrase, check_vault, create_vault, generate_passphrase,
+    issue_credentials, load_carried, make_pin,
 };
 use resurgam_model::report::{DeletedSummary, StoreCheck, VaultSummary};
 use resurgam_store::{
@@ -15,11 +15,12 @@ use resurgam_store::{
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::Context;
+use super::{Context, pin as leave};
 use crate::{
     Ending,
     args::{
         VaultCarry, VaultCommand, VaultCreate, VaultCredentials, VaultLoad, VaultPassphrase, VaultPin, VaultRegister,
+        VaultSet,
     },
     environment,
     failure::Failure,
@@ -81,6 +82,7 @@ pub(super) fn run(context: &Context<'_>, command: VaultCommand) -> Result<Ending
         VaultCommand::Credentials(arguments) => credentials(context, &arguments),
         VaultCommand::Register(arguments) => register(context, &arguments),
         VaultCommand::List => answer(context, context.server()?.vaults()?),
+        VaultCommand::Set(arguments) => set(context, &arguments),
         VaultCommand::Check { url } => check(context, &url),
         VaultCommand::Carry(arguments) => carry(context, &arguments),
         VaultCommand::Load(arguments) => load(context, &arguments),
@@ -100,8 +102,13 @@ fn answer(context: &Context<'_>, vaults: Vec<VaultSummary>) -> Result<Ending, Fa
 /// environment.
 pub(super) fn stores(context: &Context<'_>) -> Result<Stores, Failure> {
     let home = context.home()?;
+    let directory = environment::cache();
+    if let Ok(server) = Server::open(&home, environment::real(None)) {
+        return Ok(Stores { directory, ..server.stores() });
+    }
+    // Its catalog may be away, and the keys are there all the same.
     let known = resurgam_jobs::home::read_keyring(&home).ok().flatten().map(|keyring| keyring.access.clone());
-    Ok(Stores { variable: environment::variable, directory: environment::cache(), known: known.unwrap_or_default() })
+    Ok(Stores { directory, known: known.unwrap_or_default(), ..environment::stores() })
 }
 
 fn create(context: &Context<'_>, arguments: &VaultCreate) -> Result<Ending, Failure> {
@@ -204,6 +211,19 @@ fn generated(context: &Context<'_>) -> Result<Passphrase, Failure> {
     ))
 }
 
+fn set(context: &Context<'_>, arguments: &VaultSet) -> Result<Ending, Failure> {
+    let change = LimitsChange {
+        up_bytes_per_second: arguments.up.map(|limit| limit.0),
+        down_bytes_per_second: arguments.down.map(|limit| limit.0),
+        requests_at_once: arguments.requests.map(|limit| limit.0),
+    };
+    let vault = context.server()?.server.limit_vault(arguments.of.vault.as_deref(), &change)?;
+    context.output.answer(&VaultsDocument { vaults: vec![vault.clone()] }, || {
+        format!("{}: {}.\n", vault.name, show::limits(&vault.limits))
+    })?;
+    Ok(Ending::Whole)
+}
+
 fn check(context: &Context<'_>, url: &str) -> Result<Ending, Failure> {
     let checks = check_vault(&stores(context)?, url)?;
     let document = ChecksDocument { checks };
@@ -261,7 +281,8 @@ fn change_passphrase(context: &Context<'_>, arguments: &VaultPassphrase) -> Resu
         None => passphrase::ask_new("this server's part of the vault")?,
     };
     let server = context.server()?;
-    let vault = server.change_part_passphrase(arguments.of.vault.as_deref(), &new, arguments.pin.pin.as_deref())?;
+    let vault = arguments.of.vault.as_deref();
+    let vault = leave::with(context, &arguments.pin, |pin| server.change_part_passphrase(vault, &new, pin))?;
     answer(context, vec![vault])
 }
 

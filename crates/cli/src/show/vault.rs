@@ -1,7 +1,10 @@
 //! Vaults, their servers, and what was given up in them.
 
 use jiff::{Timestamp, tz::TimeZone};
-use resurgam_model::report::{CarriedSummary, DeletedSummary, LoadedSummary, ServerSummary, StoreCheck, VaultSummary};
+use resurgam_model::{
+    report::{CarriedSummary, DeletedSummary, LoadedSummary, ServerSummary, StoreCheck, VaultSummary},
+    transfer::TransferLimits,
+};
 
 use super::{
     amount,
@@ -19,19 +22,38 @@ fn when(time: Timestamp, zone: &TimeZone) -> String {
 pub(crate) fn vaults(vaults: &[VaultSummary], zone: &TimeZone, verbose: bool) -> String {
     let ids: Vec<String> = vaults.iter().map(|vault| vault.id.to_string()).collect();
     let length = if verbose { usize::MAX } else { id_length(&ids) };
-    let columns = [("ID", Left), ("NAME", Left), ("POINTS", Right), ("NEWEST", Left), ("URL", Left), ("STATE", Left)];
+    let mut columns =
+        vec![("ID", Left), ("NAME", Left), ("POINTS", Right), ("NEWEST", Left), ("URL", Left), ("STATE", Left)];
+    if verbose {
+        columns.push(("LIMITS", Left));
+    }
     let mut table = Table::new(&columns);
     for vault in vaults {
-        table.row([
+        let mut cells = vec![
             short(&vault.id.to_string(), length),
             vault.name.clone(),
             amount::count(vault.points),
             vault.newest.map(|time| when(time, zone)).unwrap_or_default(),
             vault.url.clone(),
             vault.state.clone(),
-        ]);
+        ];
+        if verbose {
+            cells.push(limits(&vault.limits));
+        }
+        table.row(cells);
     }
     table.text()
+}
+
+/// Limits in words.
+pub(crate) fn limits(limits: &TransferLimits) -> String {
+    let rate = |rate: Option<u64>| rate.map_or("no limit".to_owned(), |rate| format!("{}/s", amount::bytes(rate)));
+    let requests = limits.requests_at_once.map_or("the usual number of".to_owned(), amount::count);
+    format!(
+        "up {}, down {}, {requests} requests at once",
+        rate(limits.up_bytes_per_second),
+        rate(limits.down_bytes_per_second)
+    )
 }
 
 /// Servers of a vault as a table.

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, tz::TimeZone};
 
 use super::{
     Condition, CopyFacts, DRILL_OBJECTIVE, DamageFacts, FAILURES_CRITICAL, FILLING_PERCENT, FULL_PERCENT, Facts,
-    GRACE_LEAST, GRACE_MOST, GRACE_SHARE, Kit, MISSED_CRITICAL, ReplicaFacts, Severity, SourceFacts, VolumeFacts, kind,
+    GRACE_LEAST, GRACE_MOST, GRACE_SHARE, Kit, MISSED_CRITICAL, ReplicaFacts, Severity, SourceFacts, VAULT_CRITICAL,
+    VAULT_PATIENCE, VaultFacts, VolumeFacts, kind,
 };
 use crate::{
     Timestamp,
@@ -22,6 +23,7 @@ pub(super) fn all(facts: &Facts, now: Timestamp) -> Vec<Condition> {
         found.extend(failing(source));
     }
     found.extend(facts.volumes.iter().filter_map(volume));
+    found.extend(facts.vaults.iter().filter_map(|facts| vault(facts, now)));
     for copy in &facts.copies {
         found.extend(copy_old(copy, now));
         found.extend(drill(copy, now));
@@ -113,6 +115,27 @@ fn volume(volume: &VolumeFacts) -> Option<Condition> {
         space.total
     );
     Some(condition(kind::VOLUME_FILLING, &volume.location, severity, message))
+}
+
+/// What was written down with a clock that was ahead is as old as it is far away: it must not pass for a moment.
+fn vault(vault: &VaultFacts, now: Timestamp) -> Option<Condition> {
+    let trouble = vault.trouble.as_ref()?;
+    let since = trouble.since.strftime("%Y-%m-%d %H:%M UTC");
+    if trouble.gone {
+        let message = format!(
+            "the vault {} no longer holds this server's part: {}; nothing is begun anew there: bring back what was there, or \
+             have the pool copied again (`resurgam vault register`)",
+            vault.name, trouble.what
+        );
+        return Some(condition(kind::VAULT_LOST, &vault.location, Severity::Critical, message));
+    }
+    let age = now.duration_since(trouble.since).abs();
+    if age < VAULT_PATIENCE {
+        return None;
+    }
+    let severity = if age >= VAULT_CRITICAL { Severity::Critical } else { Severity::Warning };
+    let message = format!("the vault {} cannot be used since {since}: {}", vault.name, trouble.what);
+    Some(condition(kind::VAULT_UNREACHABLE, &vault.location, severity, message))
 }
 
 fn copy_name(copy: &CopyFacts) -> String {

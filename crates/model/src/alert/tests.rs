@@ -48,6 +48,26 @@ fn volume(unreachable: Option<&str>, space: Option<(u64, u64)>) -> VolumeFacts {
     }
 }
 
+#[test]
+fn a_vault_that_is_away_or_was_emptied_is_told() {
+    let of = |trouble: Option<(i64, bool)>| {
+        let trouble =
+            trouble.map(|(age, gone)| VaultTrouble { since: ago(age), what: "no route to host".to_owned(), gone });
+        let vault = VaultFacts { name: "cellar".to_owned(), location: "s3://bucket/cellar".to_owned(), trouble };
+        conditions(&Facts { vaults: vec![vault], ..Facts::default() }, now())
+    };
+    let kinds = |trouble| of(trouble).into_iter().map(|found| (found.kind, found.severity)).collect::<Vec<_>>();
+    assert_eq!(kinds(None), []);
+    assert_eq!(kinds(Some((14 * 60, false))), [], "a moment");
+    assert_eq!(kinds(Some((15 * 60, false))), one(kind::VAULT_UNREACHABLE, Severity::Warning));
+    assert_eq!(kinds(Some((DAY, false))), one(kind::VAULT_UNREACHABLE, Severity::Critical));
+    assert_eq!(kinds(Some((-DAY, false))), one(kind::VAULT_UNREACHABLE, Severity::Critical), "the clock was ahead");
+    assert_eq!(kinds(Some((0, true))), one(kind::VAULT_LOST, Severity::Critical), "at once");
+    let told = &of(Some((0, true)))[0];
+    assert_eq!(told.subject, "s3://bucket/cellar");
+    assert!(told.message.contains("cellar no longer holds this server's part: no route"), "{}", told.message);
+}
+
 /// Kind and severity of each.
 fn found(facts: &Facts) -> Vec<(String, Severity)> {
     conditions(facts, now()).into_iter().map(|condition| (condition.kind, condition.severity)).collect()

@@ -6,7 +6,7 @@ use super::*;
 use crate::scene::Scene;
 
 fn stores() -> Stores {
-    Stores { variable: |_| None, directory: std::env::temp_dir(), known: Vec::new() }
+    Stores { variable: |_| None, directory: std::env::temp_dir(), known: Vec::new(), limits: Vec::new() }
 }
 
 fn look(place: &Path) -> Found {

@@ -28,6 +28,7 @@ mod limits;
 mod patience;
 mod place;
 mod registry;
+mod throttle;
 mod upload;
 mod wire;
 

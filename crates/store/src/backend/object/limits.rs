@@ -4,9 +4,7 @@
 //! is known to be lost [`LeaseTimes::hold`] after its last renewal. Together they are no longer than a lease
 //! ([`Limits::fit`]), so that nothing which a holder began in good faith happens after another took its place.
 
-use std::{sync::Mutex, time::Duration};
-
-use super::clock::since_boot;
+use std::time::Duration;
 
 /// Objects up to this length are one put; longer ones are put together from parts of this length.
 pub(super) const PART_BYTES: usize = 8 * 1024 * 1024;
@@ -20,6 +18,9 @@ const SLOWEST_BYTES_PER_SECOND: u64 = 32 * 1024;
 /// Limits of one backend.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// Whose limits of requests and bytes these are. Backends of one program that name the same keep them together; those
+    /// that name nothing each for itself.
+    pub shared_by: Option<String>,
     /// Requests at once.
     pub requests_at_once: usize,
     /// Bytes a second, sent. `None`: as many as there are.
@@ -66,6 +67,7 @@ impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self {
+            shared_by: None,
             requests_at_once: 16,
             up_bytes_per_second: None,
             down_bytes_per_second: None,
@@ -102,33 +104,6 @@ impl Limits {
     pub(super) fn pause(&self, again: u32, chance: u8) -> Duration {
         let whole = self.pause.saturating_mul(1 << again.saturating_sub(1).min(16)).min(self.pause_max);
         whole / 2 + whole * u32::from(chance) / 512
-    }
-}
-
-/// A limit of bytes a second, kept over any time longer than one.
-#[derive(Debug, Default)]
-pub(super) struct Bucket {
-    bytes_per_second: Option<u64>,
-    /// When all that was let through has had its time.
-    busy_until: Mutex<Duration>,
-}
-
-impl Bucket {
-    pub(super) fn new(bytes_per_second: Option<u64>) -> Self {
-        Self { bytes_per_second, busy_until: Mutex::default() }
-    }
-
-    /// Waits until `bytes` more may be moved.
-    pub(super) async fn take(&self, bytes: u64) {
-        let Some(rate) = self.bytes_per_second else { return };
-        let now = since_boot();
-        let wait = {
-            let mut busy = self.busy_until.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let from = (*busy).max(now);
-            *busy = from + Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
-            from - now
-        };
-        tokio::time::sleep(wait).await;
     }
 }
 

@@ -24,16 +24,11 @@ use object_store::{
     GetOptions, GetRange, MultipartId, ObjectMeta, ObjectStoreExt, PutMode, PutOptions, PutPayload, UpdateVersion,
     multipart::PartId, path::Path,
 };
-use tokio::sync::Semaphore;
 use zeroize::Zeroizing;
 
 use super::{
-    client::Remote,
-    clock::since_boot,
-    fault::Failure,
-    lease::Standing,
-    limits::{Bucket, Limits},
-    patience::Patience,
+    client::Remote, clock::since_boot, fault::Failure, lease::Standing, limits::Limits, patience::Patience,
+    throttle::Throttle,
 };
 use crate::{
     backend::{Listed, Result, Traffic},
@@ -49,9 +44,7 @@ pub(super) struct Wire {
     /// Before every name: empty, or ending in a slash.
     prefix: String,
     pub(super) limits: Limits,
-    at_once: Semaphore,
-    up: Bucket,
-    down: Bucket,
+    throttle: Arc<Throttle>,
     counted: Counted,
     secrets: Vec<Zeroizing<String>>,
     /// The holds given out that live.
@@ -108,9 +101,7 @@ impl Wire {
             store,
             root,
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
-            at_once: Semaphore::new(limits.requests_at_once),
-            up: Bucket::new(limits.up_bytes_per_second),
-            down: Bucket::new(limits.down_bytes_per_second),
+            throttle: Throttle::of(&limits),
             limits,
             counted: Counted::default(),
             secrets,
@@ -167,28 +158,30 @@ impl Wire {
         call: Call<'_>,
         attempt: impl Fn() -> F,
     ) -> std::result::Result<(T, u32), (Failure, u32)> {
-        let began = since_boot();
+        // Without what it waited for its turn, however long that was.
+        let mut spent = Duration::ZERO;
         let mut attempts = 0;
         loop {
             attempts += 1;
+            let turn = self.throttle.turn(call.changes, call.bytes).await;
+            let began = since_boot();
             let failure = match self.one(call, attempt()).await {
                 Ok(done) => return Ok((done, attempts)),
                 Err(failure) => failure,
             };
+            drop(turn);
             if !failure.passing {
                 return Err((failure, attempts));
             }
-            if since_boot().saturating_sub(began) >= self.patience.left(&self.limits, &failure) {
+            spent += since_boot().saturating_sub(began);
+            if spent >= self.patience.left(&self.limits, &failure) {
                 self.patience.lose(&failure);
                 return Err((failure, attempts));
             }
             let chance = keys::random::<1>().map_or(0, |[byte]| byte);
-            tokio::time::sleep(self.limits.pause(attempts, chance)).await;
-            if call.changes
-                && let Err(lost) = self.holds_stand()
-            {
-                return Err((Failure::lost(lost), attempts));
-            }
+            let pause = self.limits.pause(attempts, chance);
+            spent += pause;
+            tokio::time::sleep(pause).await;
         }
     }
 
@@ -198,10 +191,10 @@ impl Wire {
         call: Call<'_>,
         request: impl Future<Output = std::result::Result<T, Failure>>,
     ) -> std::result::Result<T, Failure> {
-        let bucket = if call.changes { &self.up } else { &self.down };
-        bucket.take(call.bytes).await;
-        // Never closed.
-        let _turn = self.at_once.acquire().await;
+        // Only now: it may have waited for its turn for longer than a lease lasts.
+        if call.changes {
+            self.holds_stand().map_err(Failure::lost)?;
+        }
         self.counted.requests.fetch_add(1, Ordering::Relaxed);
         if call.changes {
             self.counted.up.fetch_add(call.bytes, Ordering::Relaxed);
@@ -237,9 +230,6 @@ impl Wire {
     where
         F: Future<Output = object_store::Result<T>>,
     {
-        if call.changes {
-            self.holds_stand().map_err(|lost| (Failure::lost(lost), 0))?;
-        }
         self.try_again(call, || async { request().await.map_err(|error| self.failure(&error)) }).await
     }
 
