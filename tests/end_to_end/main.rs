@@ -38,6 +38,5 @@ mod sync_kills;
 mod tidy;
 mod together;
 mod unreadable;
-mod vault_mending;
 mod vaults;
 mod without_home;

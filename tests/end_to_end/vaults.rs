@@ -21,15 +21,18 @@ macro_rules! on_each_store {
 
 mod alerts;
 mod bad_days;
+mod bad_line;
 mod carried;
 mod deleting;
 mod external;
 mod far_pool;
 mod kills;
 mod limits;
+mod mending;
 mod object_lock;
 mod privacy;
 mod procedure;
+mod purging;
 mod retention;
 
 use std::{

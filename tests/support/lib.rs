@@ -19,6 +19,7 @@ pub mod compare;
 pub mod database;
 pub mod disk;
 pub mod facts;
+pub mod line;
 pub mod losing;
 pub mod odd_tree;
 pub mod outcome;
@@ -36,6 +37,7 @@ pub mod watch;
 
 pub use compare::{AsItWas, assert_same, differences, rsync_differences};
 pub use database::Database;
+pub use line::{Line, Passed, Trouble};
 pub use outcome::{Failure, Outcome, Point};
 pub use parts::{Part, is_present};
 pub use program::Program;

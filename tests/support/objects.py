@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Looks at what lies below an URL of an object store, and deletes it: objects.py list|dump|delete URL [DIRECTORY]
+"""Looks at what lies below an URL of an object store, and changes it: objects.py list|dump|put|delete URL [DIRECTORY]
 
-`objects.py remove URL` deletes the one object that the URL names. `objects.py lock URL` makes the bucket of an S3 URL, with object
-lock: each version is kept for a day, whoever wants it gone. `objects.py revive URL` takes back what deleted objects there.
+`put` makes what lies there what the directory holds. `objects.py remove URL` deletes the one object that the URL names.
+`objects.py lock URL` makes the bucket of an S3 URL, with object lock: each version is kept for a day, whoever wants it gone.
+`objects.py revive URL` takes back what deleted objects there.
 
 For the tests: it owes nothing to the project's code. Requests are signed as the stores' protocols want it: version 4 for S3,
 Shared Key for Azure; the keys come from the environment, under the names that the stores' own tools use.
 """
-import base64, datetime, email.utils, hashlib, hmac, http.client, os, sys, urllib.parse
+import base64, datetime, email.utils, hashlib, hmac, http.client, os, pathlib, sys, urllib.parse
 import xml.etree.ElementTree as xml
 
 
@@ -28,7 +29,7 @@ class Store:
     def request(self, method, path, query=(), more={}, body=b""):
         path = urllib.parse.quote(path, safe="/-_.~")
         query = sorted(query)
-        headers = self.azure(method, path, query) if self.is_azure else self.s3(method, path, query, more, body)
+        headers = self.azure(method, path, query, body) if self.is_azure else self.s3(method, path, query, more, body)
         text = "&".join(f"{k}={urllib.parse.quote(v, safe='-_.~')}" for k, v in query)
         self.connection.request(method, f"{path}?{text}" if text else path, body=body or None, headers=headers)
         answer = self.connection.getresponse()
@@ -37,10 +38,13 @@ class Store:
             raise SystemExit(f"{method} {path}: {answer.status} {said[:300]!r}")
         return said
 
-    def azure(self, method, path, query):
+    def azure(self, method, path, query, body):
         account = self.root.split("/")[1]
         headers = {"x-ms-date": email.utils.formatdate(usegmt=True), "x-ms-version": "2020-12-06"}
-        lines = [method, *[""] * 11, *(f"{k}:{v}" for k, v in sorted(headers.items())), f"/{account}{path}"]
+        if method == "PUT":
+            headers = {"x-ms-blob-type": "BlockBlob"} | headers
+        length = str(len(body)) if body else ""
+        lines = [method, "", "", length, *[""] * 8, *(f"{k}:{v}" for k, v in sorted(headers.items())), f"/{account}{path}"]
         lines += [f"{k}:{v}" for k, v in query]
         tag = mac(base64.b64decode(os.environ["AZURE_STORAGE_KEY"]), "\n".join(lines))
         return headers | {"Authorization": f"SharedKey {account}:{base64.b64encode(tag).decode()}"}
@@ -102,6 +106,15 @@ class Store:
 what, store = sys.argv[1], Store(sys.argv[2])
 if what == "remove":
     store.request("DELETE", f"{store.root}/{store.prefix}")
+    sys.exit()
+if what == "put":
+    files = {str(file.relative_to(sys.argv[3])): file.read_bytes() for file in pathlib.Path(sys.argv[3]).rglob("*") if file.is_file()}
+    there = set(store.names())
+    for name in there - files.keys():
+        store.request("DELETE", store.path(name))
+    for name, content in files.items():
+        if name not in there or store.request("GET", store.path(name)) != content:
+            store.request("PUT", store.path(name), body=content)
     sys.exit()
 if what in ("lock", "revive"):
     getattr(store, what)()

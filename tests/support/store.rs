@@ -26,6 +26,8 @@ pub enum Service {
 #[derive(Debug)]
 pub struct Store {
     service: Service,
+    /// Whether it is another way to a place with a value of its own, with which goes what lies there.
+    is_way: bool,
     url: String,
     environment: Vec<(&'static str, String)>,
     /// Of the program's own caches, and of the vault where it is a directory.
@@ -64,14 +66,28 @@ impl Store {
                 ],
             ),
         };
-        Some(Self { service, url, environment, directory })
+        Some(Self { service, is_way: false, url, environment, directory })
     }
 
     /// Another place of the same kind, of that name, which the same access opens.
     pub fn beside(&self, name: &str) -> Self {
-        let url = format!("{}-{name}", self.url);
+        self.at(format!("{}-{name}", self.url), false)
+    }
+
+    /// The same place, asked at another address: `HOST:PORT` of what leads to it.
+    pub fn through(&self, address: &str) -> Self {
+        self.at(self.url.replacen(self.address(), address, 1), true)
+    }
+
+    fn at(&self, url: String, is_way: bool) -> Self {
         let directory = TempDir::with_prefix("resurgam-vault-").unwrap();
-        Self { service: self.service, url, environment: self.environment.clone(), directory }
+        Self { service: self.service, is_way, url, environment: self.environment.clone(), directory }
+    }
+
+    /// Where the service listens: `HOST:PORT`.
+    pub fn address(&self) -> &str {
+        let rest = self.url.split_once("://").map(|(_, rest)| rest);
+        rest.and_then(|rest| rest.split('/').next()).unwrap_or_else(|| panic!("{} is no URL", self.url))
     }
 
     /// What kind of place it is.
@@ -112,6 +128,17 @@ impl Store {
         }
     }
 
+    /// Makes what lies below a name what the directory `from` holds, and leaves what is the same as it is.
+    pub fn put(&self, below: &str, from: &Path) {
+        if self.service == Service::Directory {
+            let to = Path::new(&self.url).join(below);
+            fs::remove_dir_all(&to).unwrap();
+            plain_tree::copy(from, &to);
+        } else {
+            self.objects("put", below, Some(from));
+        }
+    }
+
     /// Deletes every object below a name.
     pub fn delete(&self, below: &str) {
         if self.service == Service::Directory {
@@ -136,7 +163,8 @@ impl Store {
         let (service, _) = self.url.rsplit_once("/resurgam/").unwrap();
         let bucket = directory.path().file_name().unwrap().to_str().unwrap().to_lowercase();
         let url = format!("{service}/{bucket}/vault");
-        let place = Self { service: self.service, url, environment: self.environment.clone(), directory };
+        let place =
+            Self { service: self.service, is_way: false, url, environment: self.environment.clone(), directory };
         place.objects("lock", "", None);
         place
     }
@@ -146,12 +174,12 @@ impl Store {
         self.objects("revive", "", None);
     }
 
-    fn objects(&self, what: &str, below: &str, to: Option<&Path>) -> String {
+    fn objects(&self, what: &str, below: &str, directory: Option<&Path>) -> String {
         let mut script = tempfile::NamedTempFile::with_suffix(".py").unwrap();
         script.write_all(include_bytes!("objects.py")).unwrap();
         let url = if below.is_empty() { self.url.clone() } else { format!("{}/{below}", self.url) };
         let mut command = Command::new("python3");
-        command.arg(script.path()).arg(what).arg(url).args(to);
+        command.arg(script.path()).arg(what).arg(url).args(directory);
         run_tool(command.envs(self.environment.iter().map(|(name, value)| (name, value))))
     }
 }
@@ -159,7 +187,7 @@ impl Store {
 impl Drop for Store {
     fn drop(&mut self) {
         // A test that has failed leaves what it did, for whoever looks why; the stores go with the run.
-        if self.service != Service::Directory && !std::thread::panicking() {
+        if self.service != Service::Directory && !self.is_way && !std::thread::panicking() {
             self.delete("");
         }
     }

@@ -1,21 +1,51 @@
 //! What a vault is for: home and pool are gone, and the server comes back from the vault with the recovery kit.
 
-use std::fs;
+use std::{fs, path::Path, time::Instant};
 
-use resurgam_tests::{Store, args, assert_same};
+use resurgam_tests::{Random, Store, args, assert_same, parts::count_from, plain_tree};
 
 use super::{Owner, Protected, cost_of, last_cost, online};
 
 on_each_store!(home_and_pool_are_lost_and_the_server_comes_back_from_the_vault);
 
+/// Bytes of the tree, where `RESURGAM_TREE_BYTES` does not say more.
+const TREE_BYTES: u64 = 6_000_000;
+
+/// A fifth of the bytes in small files, the others in a few large ones; about half of them can be compressed.
+fn build_tree(root: &Path, random: &mut Random) -> u64 {
+    let bytes = count_from("RESURGAM_TREE_BYTES", TREE_BYTES);
+    let large_bytes = (bytes * 2 / 5).min(16_000_000);
+    let size = plain_tree::Size {
+        // A small file has some 6 KB.
+        small_files: bytes / 5 / 6000,
+        large_files: bytes * 4 / 5 / large_bytes,
+        large_bytes: usize::try_from(large_bytes).unwrap(),
+    };
+    fs::create_dir(root).unwrap();
+    plain_tree::build(root, size, random);
+    plain_tree::bytes_below(root)
+}
+
+/// Does a step, and prints how long it took.
+fn timed<T>(step: &str, run: impl FnOnce() -> T) -> T {
+    let began = Instant::now();
+    let done = run();
+    println!("{step}: {:.1} s", began.elapsed().as_secs_f64());
+    done
+}
+
 fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store) {
     let owner = Owner::new(store);
     let mut server = Protected::new(&owner, "procedure", 401);
     // Most of it does not change: a full upload would show.
-    fs::write(server.scene.source.join("heavy"), server.random.bytes(2_000_000)).unwrap();
-    let made: Vec<_> = (0..3).map(|_| server.back_up_online()).collect();
+    let bytes = build_tree(&server.scene.source.join("tree"), &mut server.random);
+    let mut made = Vec::new();
+    for number in 1..=3 {
+        made.push(timed(&format!("back-up {number} of {bytes} bytes"), || server.back_up_online()));
+        println!("{:?}", last_cost(&server.scene.program(), &server.scene.source));
+    }
     let full = made[0].0.added_bytes;
-    assert!(full > 2_000_000, "{full}");
+    assert!(full > bytes / 2, "{full} of {bytes}");
     let kit = server.kit();
     let known = server.points();
     assert_eq!(known.len(), 3);
@@ -25,7 +55,7 @@ fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store
         fs::remove_dir_all(lost).unwrap();
     }
     let arguments = args!["dpmsync", "-RestoreDb", "-DbLoc", store.url()];
-    let restored = server.run(arguments.into_iter().chain(kit));
+    let restored = timed("-RestoreDb", || server.run(arguments.into_iter().chain(kit)));
     assert_eq!(restored["restored"]["keys"], "kit", "{restored}");
     let sync = server.scene.sync();
     let report = sync.json_with_code(1);
@@ -39,8 +69,9 @@ fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store
     assert_eq!(server.points(), known, "every online point is there again");
     for (point, copy) in &made {
         let to = server.scene.path(&format!("to-{}", point.id));
-        server.run(args!["recover", point.id, "--online", "--to", to]);
+        timed("recover", || server.run(args!["recover", point.id, "--online", "--to", to]));
         assert_same(copy, &to);
+        fs::remove_dir_all(to).unwrap();
     }
     // What it takes is said before it is fetched.
     let nowhere = server.scene.path("nowhere");
@@ -73,8 +104,9 @@ fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store
     let reallocated = server.run(args!["dpmsync", "-ReallocateReplica"]);
     assert_eq!(reallocated["reallocated"].as_array().map(Vec::len), Some(2), "{reallocated}");
     server.run(args!["pool", "remove", server.scene.pool]);
-    let (next, copy) = server.back_up_online();
+    let (next, copy) = timed("back-up after the rebuild", || server.back_up_online());
     let cost = last_cost(&server.scene.program(), &server.scene.source);
+    println!("{cost:?}");
     assert!(cost.bytes_up < full / 2, "{cost:?} is a full upload, which took {full}");
     assert!(next.added_bytes < full / 2, "{next:?}");
     let to = server.scene.path("next");

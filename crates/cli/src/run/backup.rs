@@ -30,17 +30,18 @@ pub(super) fn protect(context: &Context<'_>, arguments: args::Protect) -> Result
     let cancel = signals::cancel_on_signals(context.output.is_quiet())?;
     let server = context.server_or_new(context.passphrase_given()?)?;
     let mut report = watched(context.output, "protecting", |meter| server.protect(&what, meter, &cancel))?;
+    let mut copied = Ok(());
     if arguments.online.online {
         let change = online_change(&arguments.online.policy)?;
         let sources: Vec<String> = report.points.iter().map(|point| point.source_id.to_string()).collect();
         let groups = server.groups_of(&sources)?;
         server.protect_online(&groups, &change)?;
         let catalog = report.catalog.as_ref().map(|point| point.source_id.to_string());
-        for source in sources.into_iter().chain(catalog) {
-            online(context, &server, &Scope { group: None, source: Some(source) }, &cancel, &mut report)?;
-        }
+        copied = sources.into_iter().chain(catalog).try_for_each(|source| {
+            online(context, &server, &Scope { group: None, source: Some(source) }, &cancel, &mut report)
+        });
     }
-    answer(context, &report)
+    answer(context, &report, copied.err())
 }
 
 /// What the options say about online protection.
@@ -74,18 +75,16 @@ pub(super) fn backup(context: &Context<'_>, arguments: args::Backup) -> Result<E
     let taken = watched(context.output, "backing up", |meter| {
         server.backup(&scope, arguments.consistency_check, meter, &cancel)
     });
-    let report = if arguments.online {
-        // A source that is away keeps nobody from copying what the pool has of it.
-        let mut report = taken.unwrap_or_else(|error| {
-            context.output.warn(&format!("no new point in the pool ({error}); the newest there is copied"));
-            BackupReport::default()
-        });
-        online(context, &server, &scope, &cancel, &mut report)?;
-        report
-    } else {
-        taken?
-    };
-    answer(context, &report)
+    if !arguments.online {
+        return answer(context, &taken?, None);
+    }
+    // A source that is away keeps nobody from copying what the pool has of it.
+    let mut report = taken.unwrap_or_else(|error| {
+        context.output.warn(&format!("no new point in the pool ({error}); the newest there is copied"));
+        BackupReport::default()
+    });
+    let copied = online(context, &server, &scope, &cancel, &mut report);
+    answer(context, &report, copied.err())
 }
 
 /// The document of `protect` and `backup`.
@@ -97,10 +96,10 @@ struct BackupDocument<'a> {
     error: Option<ErrorBody<'a>>,
 }
 
-/// Shows the points; names what is not in them.
-pub(super) fn answer(context: &Context<'_>, report: &BackupReport) -> Result<Ending, Failure> {
+/// Shows the points; names what is not in them. `ended`: what kept the command from going on, after it had made these.
+pub(super) fn answer(context: &Context<'_>, report: &BackupReport, ended: Option<Failure>) -> Result<Ending, Failure> {
     let output = context.output;
-    let failure = failure(report);
+    let failure = ended.or_else(|| failure(report));
     let document = BackupDocument { report, error: failure.as_ref().map(Failure::body) };
     output.answer(&document, || {
         if report.points.is_empty() {

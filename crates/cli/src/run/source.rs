@@ -61,7 +61,7 @@ fn load(context: &Context<'_>, arguments: &SourceLoad) -> Result<Ending, Failure
     let server = context.server()?;
     let report =
         watched(context.output, "loading", |meter| server.load_source(&source, &arguments.directory, meter, &cancel))?;
-    super::backup::answer(context, &report)
+    super::backup::answer(context, &report, None)
 }
 
 fn remove(context: &Context<'_>, arguments: &SourceRemove) -> Result<Ending, Failure> {

@@ -25,6 +25,7 @@ mod grant;
 mod home;
 mod lease;
 mod limits;
+mod patience;
 mod place;
 mod registry;
 mod throttle;

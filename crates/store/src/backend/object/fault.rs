@@ -80,6 +80,8 @@ impl Failure {
             _ if matches!(status, Some(401 | 403)) => Fault::Denied,
             _ => Fault::Io,
         };
+        // Somebody is there, unless it was the connection that took so long.
+        let silent = status.is_none() && text.contains("timed out") && !text.contains("(Connect)");
         let mut said = said(&text, status, code);
         for secret in secrets {
             said = said.replace(secret.as_str(), "…");
@@ -93,7 +95,7 @@ impl Failure {
             condition,
             bucket,
             answered: status.is_some(),
-            source: io::Error::new(io_kind(kind), said),
+            source: io::Error::new(if silent { io::ErrorKind::TimedOut } else { io_kind(kind) }, said),
         }
     }
 }

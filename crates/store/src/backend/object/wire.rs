@@ -1,7 +1,8 @@
 //! Talking to a store: each request with a limit of time, tried again where that may help, counted, and held back by the
 //! limits of bandwidth.
 //!
-//! - What failed is tried again for [`super::Limits::give_up`] at most, with pauses that grow and differ by chance.
+//! - What failed is tried again for [`super::Limits::give_up`] at most, with pauses that grow and differ by chance. A store
+//!   that has done nothing yet, or was given up just now, is waited for a part of that.
 //! - Nothing is changed, and no change is tried again, once a hold that this backend gave out was lost.
 //! - A conditional put whose first answer was lost is no conflict: what is there is compared with what was sent.
 //! - What was read is exactly what was asked for, or the read failed.
@@ -12,7 +13,7 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -25,7 +26,10 @@ use object_store::{
 };
 use zeroize::Zeroizing;
 
-use super::{client::Remote, clock::since_boot, fault::Failure, lease::Standing, limits::Limits, throttle::Throttle};
+use super::{
+    client::Remote, clock::since_boot, fault::Failure, lease::Standing, limits::Limits, patience::Patience,
+    throttle::Throttle,
+};
 use crate::{
     backend::{Listed, Result, Traffic},
     error::{BackendError, Fault},
@@ -45,8 +49,7 @@ pub(super) struct Wire {
     secrets: Vec<Zeroizing<String>>,
     /// The holds given out that live.
     holds: Mutex<Vec<Weak<Standing>>>,
-    /// Whether the store ever answered: one that never did may not exist, and is not waited for so long.
-    answered: AtomicBool,
+    patience: Patience,
 }
 
 #[derive(Default)]
@@ -103,7 +106,7 @@ impl Wire {
             counted: Counted::default(),
             secrets,
             holds: Mutex::default(),
-            answered: AtomicBool::default(),
+            patience: Patience::default(),
         }
     }
 
@@ -167,11 +170,12 @@ impl Wire {
                 Err(failure) => failure,
             };
             drop(turn);
-            // Nobody may be there at all.
-            let doubtful = !self.answered.load(Ordering::Relaxed) && failure.source.kind() != io::ErrorKind::TimedOut;
-            let give_up = if doubtful { self.limits.give_up.min(self.limits.connect) } else { self.limits.give_up };
+            if !failure.passing {
+                return Err((failure, attempts));
+            }
             spent += since_boot().saturating_sub(began);
-            if !failure.passing || spent >= give_up {
+            if spent >= self.patience.left(&self.limits, &failure) {
+                self.patience.lose(&failure);
                 return Err((failure, attempts));
             }
             let chance = keys::random::<1>().map_or(0, |[byte]| byte);
@@ -198,9 +202,7 @@ impl Wire {
         let limit = self.limits.attempt(call.changes, call.bytes);
         match tokio::time::timeout(limit, request).await {
             Ok(result) => {
-                if result.as_ref().map_or_else(|failure| failure.answered, |_| true) {
-                    self.answered.store(true, Ordering::Relaxed);
-                }
+                self.patience.learn(result.as_ref().map(|_| ()));
                 result
             }
             Err(_) => Err(Failure::of(

@@ -24,7 +24,8 @@ fn the_promises_hold_on_a_bad_day() {
 #[test]
 fn long_objects_are_whole_on_a_bad_day() {
     for seed in 0..4 {
-        let (_, store) = troubled(Trouble::bad_day(), seed);
+        // Silence ends with the limit of the client itself, which no store in memory has.
+        let (_, store) = troubled(Trouble { silent: 0, ..Trouble::bad_day() }, seed);
         let (_directory, home) = home();
         let backend = on(&store, &home);
         let bytes = bytes((50 << 20) + 3);
@@ -73,6 +74,45 @@ fn a_store_that_does_not_answer_is_given_up() {
     assert!(crate::backend::object::clock::since_boot() - began < Duration::from_secs(5));
     trouble.cut(false);
     assert_eq!(backend.length("packs/1").unwrap(), 1);
+}
+
+#[test]
+fn a_store_that_is_too_busy_is_given_up_and_not_stormed() {
+    let (_, store) = troubled(Trouble { errors: 500, throttled: 1000, ..Trouble::default() }, 1);
+    let (_directory, home) = home();
+    let ms = Duration::from_millis;
+    let limits = Limits { request: ms(300), pause: ms(20), pause_max: ms(100), ..quick() };
+    let backend = ObjectBackend::on(store, "", &home, &limits).unwrap();
+    let began = crate::backend::object::clock::since_boot();
+    for _ in 0..4 {
+        let error = backend.length("packs/1").unwrap_err();
+        assert!(error.to_string().contains("503 SlowDown") && error.to_string().contains("attempts"), "{error}");
+    }
+    // As long as `give_up` each, they would have taken 80 seconds.
+    assert!(crate::backend::object::clock::since_boot() - began < Duration::from_secs(8));
+    assert!(backend.traffic().requests <= 4 * 12, "{:?}", backend.traffic());
+}
+
+#[test]
+fn a_store_that_stops_working_is_waited_for_once() {
+    let (trouble, store) = troubled(Trouble::default(), 1);
+    let (_directory, home) = home();
+    let ms = Duration::from_millis;
+    let limits = Limits { give_up: ms(1500), request: ms(100), change: ms(100), ..quick() };
+    let backend = ObjectBackend::on(store, "", &home, &limits).unwrap();
+    put(&backend, "packs/1", b"x").unwrap();
+    trouble.cut(true);
+    let took = || {
+        let began = crate::backend::object::clock::since_boot();
+        assert!(backend.length("packs/1").is_err_and(|error| error.kind == Fault::Io));
+        crate::backend::object::clock::since_boot() - began
+    };
+    assert!(took() >= limits.give_up);
+    assert!(took() < limits.give_up);
+    trouble.cut(false);
+    assert_eq!(backend.length("packs/1").unwrap(), 1);
+    trouble.cut(true);
+    assert!(took() >= limits.give_up, "it worked again");
 }
 
 #[test]

@@ -294,3 +294,19 @@ fn an_endpoint_that_nobody_listens_at_is_an_error_soon() {
         "{text}"
     );
 }
+
+#[test]
+fn an_endpoint_that_says_nothing_is_asked_again() {
+    // The kernel takes the connections; nobody reads from them.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let place = ObjectPlace::parse(&format!("s3+http://{}/bucket", listener.local_addr().unwrap())).unwrap();
+    let (_directory, home) = home();
+    let ms = Duration::from_millis;
+    let limits = Limits { connect: ms(100), request: ms(300), change: ms(300), give_up: ms(1500), ..quick() };
+    let backend = ObjectBackend::open(&place, &StoreAccess::s3("id", "hunter2", None), &home, &limits).unwrap();
+    let error = backend.length("name").unwrap_err();
+    assert!(error.to_string().contains("attempts"), "one moment of silence is not the end: {error}");
+    let before = backend.traffic().requests;
+    assert!(backend.length("name").is_err());
+    assert_eq!(backend.traffic().requests, before + 1, "it was waited for already");
+}
