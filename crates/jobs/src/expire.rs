@@ -242,7 +242,9 @@ impl Server {
         let Some(first) = entries.first() else { return Ok(()) };
         let server = resurgam_store::point::server_directory(&self.record.name);
         let place = ReplicaPlace { server, replica: first.replica };
-        let _lock = volume.map(|volume| volume.lock_points(&place, cancel)).transpose()?;
+        // A lock is a file, which on a full disk may need the reserve.
+        let lock = |volume: &Arc<Volume>| Self::with_reserve(volume, || volume.lock_points(&place, cancel));
+        let _lock = volume.map(lock).transpose()?;
         // By the clock that is ahead: one that is behind must not end the days that a point can come back.
         let deleted =
             volume.filter(|volume| volume.has(DELETED_POINTS)).map(|part| self.clocks(part.backend()).latest());
