@@ -8,9 +8,9 @@ use std::{
 
 use resurgam_catalog::{PointEntry, PointRecord, ReplicaRecord};
 use resurgam_model::{
-    PointId,
+    PointId, ReplicaId,
     bytepath::escape,
-    point::{Point, PointKind, PointState},
+    point::{Point, PointKind},
     policy::{Source, SourceKind},
     replica::ReplicaState,
     report::{BackupReport, Failed, LeftOut, Unread},
@@ -134,8 +134,8 @@ impl Server {
         Ok(report)
     }
 
-    pub(crate) fn place_of(&self, replica: &ReplicaRecord) -> ReplicaPlace {
-        ReplicaPlace { server: server_directory(&self.record.name), replica: replica.id }
+    pub(crate) fn place_of(&self, replica: ReplicaId) -> ReplicaPlace {
+        ReplicaPlace { server: server_directory(&self.record.name), replica }
     }
 
     fn take_point(&self, source: &Source, full: bool, meter: &Meter, cancel: &Cancel) -> Result<Made, JobError> {
@@ -161,7 +161,7 @@ impl Server {
         refuse_unready(source, &replica, carried.is_some())?;
         let record = self.volume_record(replica.volume)?;
         let volume = self.open_volume(&record)?;
-        let place = self.place_of(&replica);
+        let place = self.place_of(replica.id);
         self.describe(&volume, &place, source)?;
         let Some(_lock) = volume.lock_replica(&place)? else {
             let message = format!("another backup of {} is running", escape(&source.root));
@@ -283,7 +283,7 @@ impl Server {
     fn previous(&self, volume: &Volume, place: &ReplicaPlace, source: &Source) -> Result<Option<PointText>, JobError> {
         let Some(latest) = self.catalog.latest_point(source.id)? else { return Ok(None) };
         let object = place.point(latest.entry.id);
-        let usable = !matches!(latest.entry.state, PointState::Missing | PointState::Damaged);
+        let usable = latest.entry.state.is_good();
         let document = String::from_utf8_lossy(&latest.document).into_owned();
         Ok(usable.then(|| volume.check_point(&object, place, latest.entry.id, &document).ok()).flatten())
     }

@@ -165,8 +165,7 @@ impl Server {
 
     fn open_found(&self, point: Point) -> Result<OpenPoint, JobError> {
         let volume = self.open_volume(&self.volume_record(point.volume)?)?;
-        let place =
-            ReplicaPlace { server: resurgam_store::point::server_directory(&self.record.name), replica: point.replica };
+        let place = self.place_of(point.replica);
         OpenPoint::open(&volume, &place, point)
     }
 

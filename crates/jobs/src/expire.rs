@@ -14,7 +14,7 @@ use resurgam_model::{
     retention::{Candidate, Guards, Note, Retention},
     role::VolumeRole,
 };
-use resurgam_store::{Cancel, Volume, point::ReplicaPlace, volume::DELETED_POINTS};
+use resurgam_store::{Cancel, Volume, volume::DELETED_POINTS};
 
 use crate::{
     cost::Cost,
@@ -144,9 +144,8 @@ impl Server {
         report: &mut ExpireReport,
         expired: &mut Vec<PointEntry>,
     ) -> Result<(), JobError> {
-        let good = |state| matches!(state, PointState::Complete | PointState::Partial);
         let candidates =
-            entries.iter().map(|entry| Candidate { key: entry.id, time: entry.time, good: good(entry.state) });
+            entries.iter().map(|entry| Candidate { key: entry.id, time: entry.time, good: entry.state.is_good() });
         let guards = Guards { objective_seconds: every, cap_points: CAP_POINTS, cap_percent: CAP_PERCENT };
         let plan = retention.plan(candidates.collect(), self.now(), &self.environment.time_zone, &guards).map_err(
             |error| {
@@ -240,8 +239,7 @@ impl Server {
         cancel: &Cancel,
     ) -> Result<(), JobError> {
         let Some(first) = entries.first() else { return Ok(()) };
-        let server = resurgam_store::point::server_directory(&self.record.name);
-        let place = ReplicaPlace { server, replica: first.replica };
+        let place = self.place_of(first.replica);
         // A lock is a file, which on a full disk may need the reserve.
         let lock = |volume: &Arc<Volume>| Self::with_reserve(volume, || volume.lock_points(&place, cancel));
         let _lock = volume.map(lock).transpose()?;

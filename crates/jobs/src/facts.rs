@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use resurgam_catalog::{AlertRecord, Changes, JobRecord, JobState};
+use resurgam_catalog::{AlertRecord, Changes, JobRecord, JobState, PointEntry};
 use resurgam_model::{
     SourceId, Timestamp,
     alert::{CopyFacts, DamageFacts, Drilled, Facts, Kit, ReplicaFacts, SourceFacts, Space, VolumeFacts, conditions},
@@ -61,13 +61,7 @@ impl Server {
         let now = self.now();
         let groups: HashMap<_, Group> = self.catalog.groups()?.into_iter().map(|group| (group.id, group)).collect();
         let replicas = self.catalog.replicas()?;
-        let mut newest: HashMap<SourceId, Timestamp> = HashMap::new();
-        for point in self.catalog.point_entries(None)? {
-            let good = matches!(point.state, PointState::Complete | PointState::Partial);
-            if good && (point.time <= now || !newest.contains_key(&point.source)) {
-                newest.insert(point.source, point.time);
-            }
-        }
+        let newest = newest_good(self.catalog.point_entries(None)?, now);
         let mut jobs = self.catalog.jobs(JOBS_LOOKED_AT)?;
         jobs.retain(|job| job.kind != ONLINE_BACKUP);
         let failures = failures(&jobs, &["backup", "consistency-check"], &newest);
@@ -95,13 +89,7 @@ impl Server {
     /// point: where the pool had nothing new, it found everything in the vault.
     fn online_facts(&self, groups: &HashMap<resurgam_model::GroupId, Group>) -> Result<Vec<SourceFacts>, JobError> {
         let now = self.now();
-        let mut newest: HashMap<SourceId, Timestamp> = HashMap::new();
-        let good = |state| matches!(state, PointState::Complete | PointState::Partial);
-        for point in self.catalog.online_entries(None)?.into_iter().filter(|point| good(point.state)) {
-            if point.time <= now || !newest.contains_key(&point.source) {
-                newest.insert(point.source, point.time);
-            }
-        }
+        let mut newest = newest_good(self.catalog.online_entries(None)?, now);
         let mut jobs = self.catalog.jobs(JOBS_LOOKED_AT)?;
         jobs.retain(|job| job.kind == ONLINE_BACKUP);
         let failures = failures(&jobs, &[ONLINE_BACKUP], &newest);
@@ -240,6 +228,18 @@ impl Server {
         }
         Ok(self.catalog.alerts(cleared)?)
     }
+}
+
+/// When the newest good point of each source was made. One of the future, made by a clock that was ahead, counts where there
+/// is no other. Points come oldest first.
+fn newest_good(points: Vec<PointEntry>, now: Timestamp) -> HashMap<SourceId, Timestamp> {
+    let mut newest = HashMap::new();
+    for point in points.into_iter().filter(|point| point.state.is_good()) {
+        if point.time <= now || !newest.contains_key(&point.source) {
+            newest.insert(point.source, point.time);
+        }
+    }
+    newest
 }
 
 /// How many backups of each source have failed since one succeeded, and what the last said. Jobs come newest first. Of one

@@ -7,7 +7,6 @@ use resurgam_catalog::{PointEntry, ReplicaRecord};
 use resurgam_model::{
     PointId,
     bytepath::escape,
-    point::PointState,
     policy::{Online, Source, SourceKind},
     replica::ReplicaState,
     report::{BackupReport, Failed},
@@ -191,7 +190,7 @@ impl Server {
     /// The newest point in the pool that can be copied.
     pub(crate) fn newest_in_pool(&self, source: &Source) -> Result<PointEntry, JobError> {
         let mut entries = self.catalog.point_entries(Some(source.id))?;
-        entries.retain(|entry| is_good(entry.state));
+        entries.retain(|entry| entry.state.is_good());
         entries.pop().ok_or_else(|| {
             JobError::request(
                 "no-point",
@@ -213,7 +212,7 @@ impl Server {
         self.must_own(&part)?;
         let newest = self.newest_in_pool(source)?;
         let replica = self.online_replica(source, part.id())?;
-        let place = self.place_of(&replica);
+        let place = self.place_of(replica.id);
         self.describe(&part, &place, source)?;
         let Some(_lock) = part.lock_replica(&place)? else {
             let message = format!("another online backup of {} is running", escape(&source.root));
@@ -226,7 +225,8 @@ impl Server {
             Made { point, unread: Vec::new(), left_out: Vec::new() }
         };
         let there = self.catalog.online_entries(Some(source.id))?;
-        let same = |entry: &&PointEntry| entry.volume == part.id() && entry.time == newest.time && is_good(entry.state);
+        let same =
+            |entry: &&PointEntry| entry.volume == part.id() && entry.time == newest.time && entry.state.is_good();
         if let Some(entry) = there.iter().find(same) {
             return Ok((made(entry), format!("point {} is online already", entry.id)));
         }
@@ -279,8 +279,7 @@ impl Server {
     /// What the pool says of a point.
     fn point_text(&self, entry: &PointEntry) -> Result<PointText, JobError> {
         let volume = self.open_volume(&self.volume_record(entry.volume)?)?;
-        let place =
-            ReplicaPlace { server: resurgam_store::point::server_directory(&self.record.name), replica: entry.replica };
+        let place = self.place_of(entry.replica);
         Ok(volume.point(&place, entry.id)?)
     }
 
@@ -333,8 +332,4 @@ impl Server {
         }
         Ok(self.catalog.add_point(&point_record(text, document))?)
     }
-}
-
-fn is_good(state: PointState) -> bool {
-    matches!(state, PointState::Complete | PointState::Partial)
 }

@@ -53,11 +53,16 @@ fn selection(point: &OpenPoint, what: &Recover) -> Result<Vec<BytePath>, JobErro
     Ok(selection)
 }
 
-/// What recovering from an opened point would take. The entries are read for it, and stay in the reader's cache.
+/// What recovering from an opened point would take.
 pub(crate) fn estimate_point(point: &OpenPoint, what: &Recover, cancel: &Cancel) -> Result<RecoverEstimate, JobError> {
+    estimate_selection(point, &selection(point, what)?, cancel)
+}
+
+/// The entries are read for it, and stay in the reader's cache.
+fn estimate_selection(point: &OpenPoint, selection: &[BytePath], cancel: &Cancel) -> Result<RecoverEstimate, JobError> {
     let backend = point.volume.backend();
     let before = backend.traffic();
-    let found = estimate(&point.reader, &point.root, &selection(point, what)?, cancel)?;
+    let found = estimate(&point.reader, &point.root, selection, cancel)?;
     let entries = backend.traffic();
     let fetch = Fetch {
         requests: found.frames + entries.requests - before.requests,
@@ -76,10 +81,10 @@ pub(crate) fn recover_point(
     meter: &Meter,
     cancel: &Cancel,
 ) -> Result<RecoverReport, JobError> {
-    if point.volume.backend().reads_at_once() > 0 {
-        foresee(&estimate_point(point, what, cancel)?);
-    }
     let selection = selection(point, what)?;
+    if point.volume.backend().reads_at_once() > 0 {
+        foresee(&estimate_selection(point, &selection, cancel)?);
+    }
     meter.expected.add(if selection.is_empty() { point.root.bytes } else { 0 });
     let original = Path::new(OsStr::from_bytes(root));
     let is_directory = match TreeReader::below(&point.reader, &point.root, &BytePath::root()).next() {

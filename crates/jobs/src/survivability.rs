@@ -131,10 +131,7 @@ impl Server {
         record: &VolumeRecord,
         entry: &resurgam_catalog::PointEntry,
     ) -> Result<Found, JobError> {
-        let place = resurgam_store::point::ReplicaPlace {
-            server: resurgam_store::point::server_directory(&self.record.name),
-            replica: entry.replica,
-        };
+        let place = self.place_of(entry.replica);
         let root = volume.point(&place, entry.id)?.tree_root()?;
         let reader = Reader::new(volume)?;
         let about = read_about(&reader, &root).ok_or_else(|| {

@@ -141,7 +141,7 @@ fn a_point_that_is_being_given_up_is_not_adopted() {
     let server = &scene.server;
     let record = server.volume_record(first.volume).unwrap();
     let volume = server.open_volume(&record).unwrap();
-    let place = server.place_of(&server.replica_of(first.source_id).unwrap().unwrap());
+    let place = server.place_of(server.replica_of(first.source_id).unwrap().unwrap().id);
     // As whoever gives it up: out of the catalog first, and then out of the volume.
     let lock = volume.lock_points(&place, &Cancel::default()).unwrap();
     server.catalog.remove_points(&[first.id]).unwrap();

@@ -13,7 +13,6 @@ use resurgam_store::{
     Cancel, Meter, StoreError, Volume,
     backend::Backend,
     pack::MIRROR,
-    point::{ReplicaPlace, server_directory},
     verify::{Donor, KnownPoint, Verified, heal, verify},
     volume::{VOLUME_TOML, parse_header},
 };
@@ -105,7 +104,7 @@ impl Server {
         let known: Vec<KnownPoint> = points
             .iter()
             .map(|point| KnownPoint {
-                place: ReplicaPlace { server: server_directory(&self.record.name), replica: point.entry.replica },
+                place: self.place_of(point.entry.replica),
                 point: point.entry.id,
                 document: String::from_utf8_lossy(&point.document).into_owned(),
             })

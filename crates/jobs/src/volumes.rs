@@ -207,22 +207,22 @@ impl Server {
             return Ok(record);
         }
         let backend = stores.backend(Path::new(&location))?;
-        self.keyring.keep_access(&location, stores.access(&place)?);
-        home::write_keyring(&self.home, &self.keyring)?;
-        let volume = match self.open_at(Path::new(&location)) {
-            Ok(volume) => volume,
-            Err(JobError::Store(StoreError::Refused { .. })) if is_vacant_place(&*backend)? => {
-                if !passphrase {
-                    return Err(JobError::request(
-                        "passphrase",
-                        "a volume in an object store is never open to whoever can read the store",
-                        "give --passphrase, or --passphrase-file FILE",
-                    ));
-                }
-                self.make_volume(backend, true)?
-            }
+        let there = match self.open_at(Path::new(&location)) {
+            Ok(volume) => Some(volume),
+            Err(JobError::Store(StoreError::Refused { .. })) if is_vacant_place(&*backend)? => None,
             Err(error) => return Err(error),
         };
+        if there.is_none() && !passphrase {
+            return Err(JobError::request(
+                "passphrase",
+                "a volume in an object store is never open to whoever can read the store",
+                "give --passphrase, or --passphrase-file FILE",
+            ));
+        }
+        // Before one is made: what was made with it must be found again.
+        self.keyring.keep_access(&location, stores.access(&place)?);
+        home::write_keyring(&self.home, &self.keyring)?;
+        let volume = there.map_or_else(|| self.make_volume(backend, true), Ok)?;
         self.take_in(&volume, &location)
     }
 

@@ -30,6 +30,13 @@ pub enum PointState {
     Missing,
 }
 
+impl PointState {
+    /// Whether it can be built upon and recovered from.
+    pub fn is_good(self) -> bool {
+        matches!(self, Self::Complete | Self::Partial)
+    }
+}
+
 words!(PointKind, "a kind of recovery point", ExpressFull = "express-full", Incremental = "incremental");
 words!(
     PointState,

@@ -11,9 +11,14 @@
 //! | `meddled` (tests) | any of them, with others at work between two calls |
 //! | [`directory::Directory`] on [`simulated::SimulatedDisk`] (testkit) | power cuts at every operation |
 
+use std::time::Duration;
+
 use resurgam_model::Timestamp;
 
-use crate::error::BackendError;
+use crate::{
+    error::{BackendError, StoreError},
+    meter::Cancel,
+};
 
 pub mod cached;
 pub mod directory;
@@ -144,6 +149,34 @@ pub trait Upload: Send {
     /// Makes the object durable and then visible under its name, which must be free. When this returns, both survive a
     /// power cut.
     fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// How often, and with which pauses, a lock is asked for: somewhat longer than a lease of a dead holder stands in an
+/// object store, which is half a minute.
+const ATTEMPTS: u32 = 1750;
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A lock that others hold for moments. `who` holds it when it is not to be had.
+///
+/// # Errors
+/// [`StoreError::Busy`] where it was not to be had within half a minute.
+pub(crate) fn wait_for(
+    backend: &dyn Backend,
+    lock: &str,
+    who: &str,
+    cancel: &Cancel,
+) -> std::result::Result<Hold, StoreError> {
+    for _ in 0..ATTEMPTS {
+        if cancel.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+        if let Some(hold) = backend.lock(lock)? {
+            return Ok(hold);
+        }
+        std::thread::park_timeout(PAUSE);
+    }
+    let place = backend.location();
+    Err(StoreError::Busy(format!("{place}: {who} is running; try again when it has ended")))
 }
 
 /// Reads a whole object of at most `limit` bytes.

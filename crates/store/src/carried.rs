@@ -4,13 +4,13 @@
 //! loaded by anyone who may write to the store, near it, without a key: the list is proved by the head of the part, each
 //! object by the list. `docs/format/vault.md` has the list.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use resurgam_model::{ServerId, Timestamp, VolumeId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backend::{self, Backend},
+    backend::{self, Backend, Held},
     deleted::DELETED,
     document,
     error::{Fault, StoreError},
@@ -19,7 +19,7 @@ use crate::{
     meter::{Cancel, Meter},
     pack::{MIRROR, PACKS, PackId},
     point::{REPLICAS, ReplicaPlace, server_directory},
-    volume::{VOLUME_TOML, Volume, parse_header},
+    volume::{COLLECTOR, VOLUME_TOML, Volume, parse_header},
 };
 
 /// Name of the list.
@@ -209,26 +209,39 @@ pub fn load(disk: &dyn Backend, part: &dyn Backend, meter: &Meter, cancel: &Canc
     let mut order: Vec<(u8, &CarriedObject)> =
         text.objects.iter().filter_map(|object| Some((rank(&object.name)?, object))).collect();
     order.sort_by_key(|(rank, _)| *rank);
+    let (needed, points) = order.split_at(order.partition_point(|(rank, _)| *rank < SECOND_OF_POINT));
     meter.expected.add(text.bytes());
 
     // As a backup does: while it is registered, no collector takes what no point needs yet.
     let writer = hex(&keys::random::<16>()?);
     let registered = part.register(&writer)?;
-    let mut loaded = Loaded::default();
-    for (_, object) in order {
-        if is_there(part, object)? {
-            loaded.there += 1;
-            meter.bytes.add(object.length);
-            continue;
+    let mut loading = Loading { disk, part, meter, cancel, loaded: Loaded::default() };
+    loop {
+        loading.send_lacking(needed, &*registered)?;
+        // What was there already may have been condemned before, on a list that only keys open. Nothing is deleted while
+        // the lock is held; and whoever collects after that sees the points.
+        let lock = backend::wait_for(part, COLLECTOR, "a prune or a repair", cancel)?;
+        if packs_are_there(part, needed)? {
+            loading.send_lacking(points, &*lock)?;
+            break;
         }
-        registered.check()?;
-        send(disk, part, object, meter, cancel)?;
-        loaded.objects += 1;
-        loaded.bytes += object.length;
     }
     drop(registered);
     part.forget_writer(&writer)?;
-    Ok(loaded)
+    let there = (text.objects.len() as u64).saturating_sub(loading.loaded.objects);
+    Ok(Loaded { there, ..loading.loaded })
+}
+
+/// The rank from which on an object is a point, which shows.
+const SECOND_OF_POINT: u8 = 3;
+
+/// Whether every pack that is needed is there.
+fn packs_are_there(part: &dyn Backend, needed: &[(u8, &CarriedObject)]) -> Result<bool, StoreError> {
+    let mut there = HashSet::new();
+    for prefix in [PACKS.to_owned(), format!("{MIRROR}{PACKS}")] {
+        there.extend(part.list(&prefix)?.into_iter().map(|listed| listed.name));
+    }
+    Ok(needed.iter().filter(|(rank, _)| *rank == 0).all(|(_, object)| there.contains(&object.name)))
 }
 
 /// In which order objects are loaded: nothing before what it needs. `None`: never.
@@ -246,8 +259,8 @@ fn rank(name: &str) -> Option<u8> {
     match ReplicaPlace::of_object(plain)? {
         (place, _) if place.server != server_directory(&place.server) => None,
         (_, None) => Some(2),
-        (_, Some(_)) if second => Some(3),
-        (_, Some(_)) => Some(4),
+        (_, Some(_)) if second => Some(SECOND_OF_POINT),
+        (_, Some(_)) => Some(SECOND_OF_POINT + 1),
     }
 }
 
@@ -270,31 +283,51 @@ fn is_missing(place: &dyn Backend, name: &str) -> Result<bool, StoreError> {
     }
 }
 
-/// Sends one object, which is visible only if it is what the list says.
-fn send(
-    disk: &dyn Backend,
-    part: &dyn Backend,
-    object: &CarriedObject,
-    meter: &Meter,
-    cancel: &Cancel,
-) -> Result<(), StoreError> {
-    let mut upload = part.create(&object.name)?;
-    let mut hash = blake3::Hasher::new();
-    let mut take = |bytes: &[u8]| {
-        hash.update(bytes);
-        Ok(upload.append(bytes)?)
-    };
-    match read_through(disk, &object.name, object.length, meter, cancel, &mut take) {
-        Err(error) if error.is_damage() => return Err(rotten(disk, &object.name)),
-        read => read?,
+/// A loading under way.
+struct Loading<'a> {
+    disk: &'a dyn Backend,
+    part: &'a dyn Backend,
+    meter: &'a Meter,
+    cancel: &'a Cancel,
+    loaded: Loaded,
+}
+
+impl Loading<'_> {
+    /// Sends those objects that the part lacks, as long as `held` stands.
+    fn send_lacking(&mut self, objects: &[(u8, &CarriedObject)], held: &dyn Held) -> Result<(), StoreError> {
+        for (_, object) in objects {
+            if is_there(self.part, object)? {
+                self.meter.bytes.add(object.length);
+                continue;
+            }
+            held.check()?;
+            self.send(object)?;
+            self.loaded.objects += 1;
+            self.loaded.bytes += object.length;
+        }
+        Ok(())
     }
-    if hash.finalize().to_string() != object.blake3 {
-        return Err(rotten(disk, &object.name));
-    }
-    match upload.commit() {
-        // Another loading of the same disk was faster.
-        Err(error) if error.kind == Fault::Exists => Ok(()),
-        done => Ok(done?),
+
+    /// Sends one object, which is visible only if it is what the list says.
+    fn send(&self, object: &CarriedObject) -> Result<(), StoreError> {
+        let mut upload = self.part.create(&object.name)?;
+        let mut hash = blake3::Hasher::new();
+        let mut take = |bytes: &[u8]| {
+            hash.update(bytes);
+            Ok(upload.append(bytes)?)
+        };
+        match read_through(self.disk, &object.name, object.length, self.meter, self.cancel, &mut take) {
+            Err(error) if error.is_damage() => return Err(rotten(self.disk, &object.name)),
+            read => read?,
+        }
+        if hash.finalize().to_string() != object.blake3 {
+            return Err(rotten(self.disk, &object.name));
+        }
+        match upload.commit() {
+            // Another loading of the same disk was faster.
+            Err(error) if error.kind == Fault::Exists => Ok(()),
+            done => Ok(done?),
+        }
     }
 }
 

@@ -199,7 +199,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
 /// # Errors
 /// [`StoreError::Busy`] where it was not to be had within half a minute.
 pub(crate) fn take_collector(volume: &Volume, cancel: &Cancel) -> Result<Hold, StoreError> {
-    volume.wait_for(COLLECTOR, "another prune or a repair", cancel)
+    backend::wait_for(volume.backend(), COLLECTOR, "another prune or a repair", cancel)
 }
 
 /// Bytes that a pack takes in the volume.

@@ -1,6 +1,6 @@
 //! A volume: making one, opening one, and the texts that make it describe itself.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use resurgam_model::{PointId, ServerId, Timestamp, VolumeId};
 use serde::{Deserialize, Serialize};
@@ -392,25 +392,8 @@ impl Volume {
     /// # Errors
     /// [`StoreError::Busy`] where it was not to be had within half a minute.
     pub fn lock_points(&self, place: &ReplicaPlace, cancel: &Cancel) -> Result<backend::Hold, StoreError> {
-        self.wait_for(&format!("points-{}", place.replica), "a command that gives up or takes in points", cancel)
-    }
-
-    /// A lock that others hold for moments. `who` holds it when it is not to be had.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] where it was not to be had within half a minute.
-    pub(crate) fn wait_for(&self, lock: &str, who: &str, cancel: &Cancel) -> Result<backend::Hold, StoreError> {
-        for _ in 0..ATTEMPTS {
-            if cancel.is_cancelled() {
-                return Err(StoreError::Cancelled);
-            }
-            if let Some(hold) = self.backend.lock(lock)? {
-                return Ok(hold);
-            }
-            std::thread::park_timeout(PAUSE);
-        }
-        let place = self.backend.location();
-        Err(StoreError::Busy(format!("{place}: {who} is running; try again when it has ended")))
+        let lock = format!("points-{}", place.replica);
+        backend::wait_for(&*self.backend, &lock, "a command that gives up or takes in points", cancel)
     }
 
     /// Deletes a point: from now on nothing keeps what only it referred to. The second copy goes first: whatever is
@@ -435,11 +418,6 @@ impl Volume {
         Ok(())
     }
 }
-
-/// How often, and with which pauses, a lock is asked for: somewhat longer than a lease of a dead holder stands in an
-/// object store, which is half a minute.
-const ATTEMPTS: u32 = 1750;
-const PAUSE: Duration = Duration::from_millis(20);
 
 /// Name of the lock that a collector holds.
 pub(crate) const COLLECTOR: &str = "collector";

@@ -87,7 +87,7 @@ impl Server {
     ) -> Result<PointText, JobError> {
         let newest = self.newest_in_pool(source)?;
         let replica = self.online_replica(source, disk.id())?;
-        let place = self.place_of(&replica);
+        let place = self.place_of(replica.id);
         let Some(_lock) = disk.lock_replica(&place)? else {
             let message = format!("another command is writing {} onto this disk", escape(&source.root));
             return Err(JobError::request("busy", message, "wait until it has ended; `resurgam jobs` shows it"));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use resurgam_catalog::VolumeRecord;
 use resurgam_model::{PointId, Timestamp, id::by_prefix, report::DeletedSummary};
-use resurgam_store::{Volume, deleted::DeletedPoint, point::ReplicaPlace, vault::VaultText};
+use resurgam_store::{Cancel, Volume, deleted::DeletedPoint, point::ReplicaPlace, vault::VaultText};
 
 use crate::{error::JobError, server::Server};
 
@@ -52,6 +52,7 @@ impl Server {
         let part = self.part_of(&self.find_vault(vault)?)?;
         let name = Self::deleted_in(&part)?.into_iter().find(|(_, id)| *id == wanted.id);
         if let Some((place, id)) = name {
+            let _lock = part.lock_points(&place, &Cancel::default())?;
             let found = part.undelete(&place, id)?;
             self.adopt_online(&part, &place, &found.text, found.document)?;
         }

@@ -7,7 +7,7 @@ use resurgam_jobs::{
     Access, Cancel, Conflict, Environment, JobError, Meter, Recover, Server, VolumeReader, current_replica, home,
     is_clear,
 };
-use resurgam_model::{charter::CopyKind, point::Point, point::PointState, policy::SourceKind};
+use resurgam_model::{charter::CopyKind, point::Point, policy::SourceKind};
 use resurgam_store::keys::Unlock;
 
 use super::{Drill, copies::Copy};
@@ -214,9 +214,7 @@ fn sample(
     let points = rebuilt.points(None)?;
     let mut proved = 0;
     for source in rebuilt.catalog().sources()? {
-        let good = |point: &&Point| {
-            point.source_id == source.id && matches!(point.state, PointState::Complete | PointState::Partial)
-        };
+        let good = |point: &&Point| point.source_id == source.id && point.state.is_good();
         let Some(newest) = points.iter().rev().find(good) else { continue };
         let stride = (newest.files / count.max(1)).max(1);
         let (mut number, mut paths) = (0, Vec::new());

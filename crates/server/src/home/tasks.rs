@@ -4,9 +4,7 @@ use std::collections::HashMap;
 
 use resurgam_catalog::JobRecord;
 use resurgam_jobs::{CATALOG_BACKUP, JobError, ONLINE_BACKUP, Server};
-use resurgam_model::{
-    SourceId, Timestamp, point::PointState, policy::Calendar, replica::ReplicaState, schedule::Schedule,
-};
+use resurgam_model::{SourceId, Timestamp, policy::Calendar, replica::ReplicaState, schedule::Schedule};
 use resurgam_rebuild::drill::DRILL;
 
 use super::record::{history, of_parts};
@@ -105,8 +103,7 @@ fn backups(server: &Server, record: &Record) -> Result<Vec<Task>, JobError> {
     }
     let idle = [ReplicaState::Stopped, ReplicaState::ManualCreationPending, ReplicaState::Missing];
     let mut newest: HashMap<SourceId, Vec<Timestamp>> = HashMap::new();
-    let is_good = |state| matches!(state, PointState::Complete | PointState::Partial);
-    for point in catalog.point_entries(None)?.into_iter().filter(|point| is_good(point.state)) {
+    for point in catalog.point_entries(None)?.into_iter().filter(|point| point.state.is_good()) {
         let times = newest.entry(point.source).or_default();
         // Points come oldest first: the newest of all, and the newest that is not of the future.
         times.retain(|time| *time <= record.now && point.time > record.now);

@@ -1,6 +1,6 @@
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use resurgam_model::Timestamp;
@@ -20,6 +20,7 @@ use crate::{
     keys::{Secret, Unlock},
     pack::PACKS,
     tests::{files, new_volume, place, point, restore, signing},
+    volume::COLLECTOR,
 };
 
 fn unlock() -> Unlock {
@@ -96,16 +97,17 @@ fn a_loading_that_fails_anywhere_shows_no_point_and_goes_on_where_it_stopped() {
     }
 }
 
-/// Collects whenever something is looked at.
+/// Collects whenever something is looked at, unless the collector's lock is held.
 struct Collecting {
     part: Arc<Volume>,
-    asked: AtomicU64,
+    collected: AtomicU64,
 }
 
 impl Meddler for Collecting {
     fn before_read(&self, _name: &str, _bytes: u64) -> backend::Result<()> {
-        if self.asked.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) {
+        if self.part.backend().lock(COLLECTOR)?.is_some() {
             collect(&self.part, &Collect::default(), &Cancel::default()).unwrap();
+            self.collected.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
     }
@@ -114,11 +116,42 @@ impl Meddler for Collecting {
 #[test]
 fn a_collection_beside_a_loading_takes_nothing_of_it() {
     let travel = travel();
-    let meddler = Collecting { part: travel.part(), asked: AtomicU64::new(0) };
+    let meddler = Collecting { part: travel.part(), collected: AtomicU64::new(0) };
     let part = Meddled { inner: Arc::new(travel.part.clone()), meddler };
     load(&travel.disk, &part, &Meter::default(), &Cancel::default()).unwrap();
-    assert!(part.meddler.asked.load(Ordering::SeqCst) > 6);
+    assert!(part.meddler.collected.load(Ordering::SeqCst) > 2);
     assert_eq!(restore(&travel.part(), 11).unwrap(), files(0, 300));
+}
+
+/// A collector takes what it had condemned before, just before its lock is taken from it.
+struct Condemned {
+    part: Memory,
+    taken: AtomicBool,
+}
+
+impl Meddler for Condemned {
+    fn before_list(&self, prefix: &str) {
+        if prefix == PACKS && !self.taken.swap(true, Ordering::SeqCst) {
+            for listed in self.part.list(PACKS).unwrap() {
+                self.part.delete(&listed.name).unwrap();
+                self.part.delete(&format!("mirror/{}", listed.name)).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_collector_took_since_it_was_found_there_is_sent_again_before_a_point_shows() {
+    let travel = travel();
+    travel.load().unwrap();
+    let part = travel.part();
+    let (place, id) = part.point_names().unwrap().remove(0);
+    part.delete_point(&place, id).unwrap();
+    let meddler = Condemned { part: travel.part.clone(), taken: AtomicBool::new(false) };
+    let meddled = Meddled { inner: Arc::new(travel.part.clone()), meddler };
+    load(&travel.disk, &meddled, &Meter::default(), &Cancel::default()).unwrap();
+    assert_eq!(restore(&travel.part(), 11).unwrap(), files(0, 300));
+    assert!(all_is_well(&travel.part()));
 }
 
 #[test]
