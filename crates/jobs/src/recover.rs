@@ -65,7 +65,7 @@ fn estimate_selection(point: &OpenPoint, selection: &[BytePath], cancel: &Cancel
     let found = estimate(&point.reader, &point.root, selection, cancel)?;
     let entries = backend.traffic();
     let fetch = Fetch {
-        requests: found.frames + entries.requests - before.requests,
+        requests: found.requests + entries.requests - before.requests,
         bytes: found.stored_bytes + entries.bytes_down - before.bytes_down,
     };
     let fetch = (backend.reads_at_once() > 0).then_some(fetch);

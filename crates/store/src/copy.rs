@@ -6,7 +6,7 @@
 //! are gathered anew. Whichever way: each blob is proved by its name before it leaves, so that rot does not spread.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicBool, Ordering},
     thread,
 };
@@ -19,13 +19,13 @@ use crate::{
     index::Located,
     limits::{FILLED_FRAME, FRAME_MAX},
     meter::{Cancel, Meter},
-    pack::{PackKind, parse_frame_payload},
+    pack::{PackId, PackKind, parse_frame_payload},
     reader::Reader,
     tree::{TreeRoot, page::Page, walk_extents},
     writer::{Lane, Session},
 };
 
-/// Plain bytes of wanted blobs that are put in the order of the packs before they are read.
+/// Plain bytes of wanted blobs that are gathered by frame before they are read.
 const BATCH_BYTES: u64 = 256 * 1024 * 1024;
 /// Blobs of a batch at most.
 const BATCH_BLOBS: usize = 1 << 16;
@@ -82,8 +82,10 @@ struct Wanted {
 /// What was found to be wanted and is not sent yet.
 #[derive(Default)]
 struct Batch {
-    /// By pack and place in it, so that packs are read from one end to the other.
-    frames: BTreeMap<([u8; 16], u32), Wanted>,
+    /// In the order in which the tree needs them, and so they will lie: who restores the point reads long runs.
+    frames: Vec<Wanted>,
+    /// Where in `frames` the one at a place of a pack is.
+    known: HashMap<(PackKind, PackId, u32), usize>,
     blobs: usize,
     bytes: u64,
 }
@@ -155,15 +157,19 @@ impl Walk<'_> {
         let at = self.from.index().find(&id);
         self.batch.bytes += at.map_or(0, |at| u64::from(at.blob.length));
         self.batch.blobs += 1;
-        let frame = at.map_or(([0; 16], 0), |at| (at.pack.id.0, at.frame.offset));
-        let wanted = || Wanted { kind, at, blobs: HashSet::new() };
-        self.batch.frames.entry(frame).or_insert_with(wanted).blobs.insert(id);
+        let frame = at.map_or((kind, PackId([0; 16]), 0), |at| (kind, at.pack.id, at.frame.offset));
+        let Batch { frames, known, .. } = &mut self.batch;
+        let place = *known.entry(frame).or_insert_with(|| {
+            frames.push(Wanted { kind, at, blobs: HashSet::new() });
+            frames.len() - 1
+        });
+        frames[place].blobs.insert(id);
         if self.batch.bytes >= BATCH_BYTES || self.batch.blobs >= BATCH_BLOBS { self.send() } else { Ok(()) }
     }
 
     fn send(&mut self) -> Result<(), StoreError> {
         let batch = std::mem::take(&mut self.batch);
-        for wanted in batch.frames.into_values() {
+        for wanted in batch.frames {
             if self.cancel.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }

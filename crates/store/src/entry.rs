@@ -182,6 +182,14 @@ impl Extent {
             Self::Data { length, .. } => u64::from(length),
         }
     }
+
+    /// The blob that its bytes lie in, unless it is a hole.
+    pub fn blob(&self) -> Option<&BlobId> {
+        match self {
+            Self::Hole { .. } => None,
+            Self::Data { blob, .. } => Some(blob),
+        }
+    }
 }
 
 /// A part of a list of extents, kept in a metadata blob.

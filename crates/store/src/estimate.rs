@@ -8,7 +8,7 @@ use crate::{
     entry::{Extent, Kind},
     error::StoreError,
     meter::Cancel,
-    reader::Reader,
+    reader::{ENTRIES_BYTES, Reader, runs},
     tree::{TreeReader, TreeRoot},
 };
 
@@ -19,9 +19,9 @@ pub struct Estimate {
     pub files: u64,
     /// Bytes of their content, holes included.
     pub bytes: u64,
-    /// Frames of content to be read: each is one request, where the volume is far.
-    pub frames: u64,
-    /// Bytes of those frames, as they are stored.
+    /// Requests for content, where the volume is far.
+    pub requests: u64,
+    /// Bytes of the frames to be read, as they are stored.
     pub stored_bytes: u64,
 }
 
@@ -40,8 +40,10 @@ pub fn estimate(
     let selection = if selection.is_empty() { &everything[..] } else { selection };
     let mut found = Estimate::default();
     let (mut frames, mut paths) = (HashSet::new(), HashSet::new());
+    // What is asked for at a time: half a window, as it falls to half and is filled again.
+    let (mut together, mut bytes) = (Vec::new(), 0);
     for path in selection {
-        for entry in TreeReader::below(reader, root, path) {
+        for entry in TreeReader::below(reader, root, path).whole() {
             if cancel.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
@@ -62,8 +64,13 @@ pub fn estimate(
                     && let Some(at) = index.find(&blob)
                     && frames.insert((at.pack.id, at.frame.offset))
                 {
-                    found.frames += 1;
                     found.stored_bytes += u64::from(at.frame.length);
+                    bytes += u64::from(at.frame.length);
+                    together.push(at);
+                    if bytes > ENTRIES_BYTES / 2 {
+                        found.requests += runs(&together).len() as u64;
+                        (together, bytes) = (Vec::new(), 0);
+                    }
                 }
                 Ok(())
             });
@@ -73,6 +80,7 @@ pub fn estimate(
             }
         }
     }
+    found.requests += runs(&together).len() as u64;
     Ok(found)
 }
 

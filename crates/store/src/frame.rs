@@ -121,21 +121,16 @@ pub struct Sealer<'a> {
     volume: VolumeId,
     /// Whether lengths are not to tell how much there is.
     filled: bool,
-    compressor: Compressor<'static>,
+    /// Made when it is needed: whoever reads needs none.
+    compressor: Option<Compressor<'static>>,
     decompressor: Decompressor<'static>,
 }
 
 impl<'a> Sealer<'a> {
     /// For one volume.
     pub fn new(keys: &'a Derived, volume: VolumeId) -> Result<Self, StoreError> {
-        let unusable = |error| StoreError::Internal(format!("zstd cannot be set up: {error}"));
-        Ok(Self {
-            keys,
-            volume,
-            filled: false,
-            compressor: Compressor::new(ZSTD_LEVEL).map_err(unusable)?,
-            decompressor: Decompressor::new().map_err(unusable)?,
-        })
+        let decompressor = Decompressor::new().map_err(unusable)?;
+        Ok(Self { keys, volume, filled: false, compressor: None, decompressor })
     }
 
     /// The same for the part of a vault, where lists of blobs are filled up.
@@ -156,8 +151,11 @@ impl<'a> Sealer<'a> {
     /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
     pub fn seal(&mut self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut frame = vec![0; HEADER + zstd::zstd_safe::compress_bound(payload.len()) + TAG];
-        let packed = self
-            .compressor
+        let compressor = match &mut self.compressor {
+            Some(compressor) => compressor,
+            none => none.insert(Compressor::new(ZSTD_LEVEL).map_err(unusable)?),
+        };
+        let packed = compressor
             .compress_to_buffer(payload, &mut frame[HEADER..])
             .map_err(|error| StoreError::Internal(format!("zstd refused to compress: {error}")))?;
         let compressed = packed + packed / 32 < payload.len();
@@ -258,6 +256,10 @@ impl<'a> Sealer<'a> {
         bytes[16..].copy_from_slice(header);
         Aad::from(bytes)
     }
+}
+
+fn unusable(error: std::io::Error) -> StoreError {
+    StoreError::Internal(format!("zstd cannot be set up: {error}"))
 }
 
 /// For fuzzing: opening a frame, on any bytes. What a header says never leads to an allocation beyond the limit.

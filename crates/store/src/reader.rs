@@ -2,11 +2,17 @@
 
 mod ahead;
 mod cache;
+mod fetched;
+mod runs;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-pub use ahead::Ahead;
+use ahead::Fetching;
+pub(crate) use ahead::{ENTRIES_BYTES, Wanted};
+pub use ahead::{EntriesAhead, Window};
 use cache::FrameCache;
+use fetched::{Came, key_of};
+pub(crate) use runs::runs;
 
 use crate::{
     backend::Listed,
@@ -23,10 +29,10 @@ use crate::{
     volume::Volume,
 };
 
-/// Decoded bytes kept at most.
-const CACHE: usize = 24 << 20;
-/// The same for a far place, where what was read ahead must last until it is needed.
-const FAR_CACHE: usize = 96 << 20;
+/// Decoded bytes of content kept at most.
+const DATA_CACHE: usize = 24 << 20;
+/// The same of metadata, by itself: a page of entries is needed again after any amount of content.
+const META_CACHE: usize = 16 << 20;
 /// More than there are threads, so that different frames rarely wait for each other.
 const TURNS: usize = 128;
 
@@ -34,7 +40,10 @@ const TURNS: usize = 128;
 pub struct Reader {
     volume: Arc<Volume>,
     index: RwLock<Arc<Index>>,
-    cache: Mutex<FrameCache>,
+    data: Mutex<FrameCache>,
+    meta: Mutex<FrameCache>,
+    /// What is asked for ahead; `None`: the volume is near.
+    fetching: Option<Fetching>,
     /// Whoever reads a frame has its turn, so that nobody reads the same at the same time.
     turns: [Mutex<()>; TURNS],
     /// The segments that were there when the index was last compared with the packs; that is done when something cannot
@@ -66,11 +75,12 @@ impl Reader {
     }
 
     pub(crate) fn with_index(volume: &Arc<Volume>, index: Arc<Index>) -> Self {
-        let far = volume.backend().reads_at_once() > 0;
         Self {
             volume: Arc::clone(volume),
             index: RwLock::new(index),
-            cache: Mutex::new(FrameCache::new(if far { FAR_CACHE } else { CACHE })),
+            data: Mutex::new(FrameCache::new(DATA_CACHE)),
+            meta: Mutex::new(FrameCache::new(META_CACHE)),
+            fetching: Fetching::of(volume),
             turns: std::array::from_fn(|_| Mutex::default()),
             matched: Mutex::new(None),
         }
@@ -157,25 +167,38 @@ impl Reader {
         Err(StoreError::corrupt(at.pack.id.object(), format!("blob {id} is not where the index says")))
     }
 
+    fn kept(&self, at: &Located) -> MutexGuard<'_, FrameCache> {
+        let cache = if at.pack.kind == PackKind::Meta { &self.meta } else { &self.data };
+        cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a frame need not be read.
+    fn has_open(&self, at: &Located) -> bool {
+        self.kept(at).get(&key_of(at)).is_some()
+    }
+
     fn frame(&self, at: &Located) -> Result<Arc<Vec<u8>>, StoreError> {
-        let key = (at.pack.id, at.frame.offset);
-        let kept = || self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(&key);
-        if let Some(frame) = kept() {
+        let key = key_of(at);
+        if let Some(frame) = self.kept(at).get(&key) {
             return Ok(frame);
         }
         let turn = (usize::from(key.0.0[0]) + key.1 as usize / PAGE) % TURNS;
         let _turn = self.turns[turn].lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(frame) = kept() {
+        if let Some(frame) = self.kept(at).get(&key) {
             return Ok(frame);
         }
-        let frame = Arc::new(self.load(at)?);
-        self.cache.lock().unwrap_or_else(PoisonError::into_inner).put(key, &frame);
+        let came = self.fetching.as_ref().and_then(|fetching| fetching.fetched.take(&key));
+        let frame = Arc::new(self.load(at, came)?);
+        self.kept(at).put(key, &frame);
         Ok(frame)
     }
 
-    /// Reads and opens a frame: from its pack, from the pack's second copy, or mended from parity.
-    fn load(&self, at: &Located) -> Result<Vec<u8>, StoreError> {
+    /// Opens a frame: as it came, from its pack, from the pack's second copy, or mended from parity.
+    fn load(&self, at: &Located, came: Option<Came>) -> Result<Vec<u8>, StoreError> {
         let mut sealer = self.volume.sealer()?;
+        if let Some(payload) = came.and_then(|came| open_payload(&mut sealer, &came, at.pack.kind)) {
+            return Ok(payload);
+        }
         let backend = self.volume.backend();
         let mut bytes = vec![0; at.frame.length as usize];
         let mut objects = vec![at.pack.id.object()];

@@ -1,9 +1,12 @@
 //! Large files, by many hands: one thread reads and cuts, the blobs are stored by whichever thread is free.
 //!
+//! One long file at a time: who comes to another helps with the first until that is done. So the blobs of a file lie beside
+//! each other in the volume, and are read back in long runs.
+//!
 //! No deadlock: a chunk is offered, never pressed; whom nobody helps stores it himself. At the end the reader takes what
 //! is still in the queue, so that what it waits for then is in the hands of a thread that is storing it.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError};
+use crossbeam_channel::{Receiver, Sender, TrySendError, select_biased};
 use resurgam_model::BytePath;
 use resurgam_store::{BlobId, Extent, StoreError, limits};
 use rustix::{
@@ -32,13 +35,29 @@ pub(crate) struct Chunk {
 pub(crate) struct Helpers {
     offer: Sender<Chunk>,
     pub(crate) offered: Receiver<Chunk>,
+    /// The leave to read a long file: there is one.
+    give_back: Sender<()>,
+    leave: Receiver<()>,
 }
 
 impl Helpers {
     /// For so many threads; a single one has nobody to help it.
     pub(crate) fn new(threads: usize) -> Self {
         let (offer, offered) = crossbeam_channel::bounded(if threads > 1 { threads } else { 0 });
-        Self { offer, offered }
+        let (give_back, leave) = crossbeam_channel::bounded(1);
+        let helpers = Self { offer, offered, give_back, leave };
+        drop(Leave(&helpers.give_back));
+        helpers
+    }
+}
+
+/// The leave to read a long file, given back when it goes.
+struct Leave<'a>(&'a Sender<()>);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        // There is always room for the only one.
+        let _ = self.0.try_send(());
     }
 }
 
@@ -76,11 +95,27 @@ impl Hand<'_> {
         let result = if small {
             self.read_short_run(file, start, length, extents, &mut window)
         } else {
+            let helpers = self.helpers.clone();
+            let _leave = self.wait_for_leave(&helpers);
             self.read_long_run(file, start, length, extents, &mut window)
         };
         self.window = window;
         self.shared.moment.reading(path);
         result
+    }
+
+    /// Helps whoever reads a long file, until that is done.
+    fn wait_for_leave<'h>(&mut self, helpers: &'h Helpers) -> Leave<'h> {
+        loop {
+            select_biased! {
+                recv(helpers.leave) -> _ => return Leave(&helpers.give_back),
+                recv(helpers.offered) -> chunk => {
+                    if let Ok(chunk) = chunk {
+                        self.help(chunk);
+                    }
+                }
+            }
+        }
     }
 
     fn read_short_run(

@@ -33,7 +33,7 @@ use resurgam_model::{
     bytepath::{compare, escape},
     report::Unproved,
 };
-use resurgam_store::{Cancel, Entry, Kind, Meter, Reader, StoreError, TreeReader, TreeRoot, reader::Ahead};
+use resurgam_store::{Cancel, Entry, Kind, Meter, Reader, StoreError, TreeReader, TreeRoot, reader::EntriesAhead};
 use rustix::fs::{Mode, OFlags};
 
 use self::{
@@ -191,17 +191,15 @@ pub fn restore(
     thread::scope(|scope| {
         let mut queues = Vec::with_capacity(threads);
         let pieces = Pieces::new(threads);
-        let ahead = Ahead::start(reader, scope, cancel);
         for _ in 0..threads {
             let (jobs, offered) = bounded(JOBS_WAITING);
-            let (context, pieces, ahead) = (&context, pieces.clone(), ahead.clone());
+            let (context, pieces) = (&context, pieces.clone());
             queues.push(jobs);
-            scope.spawn(move || work(Maker { context, pieces, ahead }, &offered));
+            scope.spawn(move || work(Maker { context, pieces }, &offered));
         }
         let handles = (JOB_HANDLES / ((JOBS_WAITING + 1) * threads + 1)).clamp(1, JOB_NODES);
         let stream = Stream {
             context: &context,
-            ahead,
             root,
             what,
             target,
@@ -328,7 +326,6 @@ struct Level<'a> {
 /// The caller's thread: entries in, directories made, everything else given away.
 struct Stream<'a, 'w> {
     context: &'a Context<'a>,
-    ahead: Ahead<'a>,
     root: &'w TreeRoot,
     what: &'w Restore,
     target: Target,
@@ -347,18 +344,28 @@ struct Stream<'a, 'w> {
 impl<'a> Stream<'a, '_> {
     fn run(mut self) {
         if self.what.selection.is_empty() {
-            self.all_of(TreeReader::new(self.context.reader, self.root), None);
+            self.all_below(&BytePath::root());
         } else {
             for path in minimal(&self.what.selection) {
-                self.all_of(TreeReader::below(self.context.reader, self.root, &path), Some(&path));
+                self.all_below(&path);
             }
         }
         self.give();
         self.link_waiting();
     }
 
-    fn all_of(&mut self, entries: TreeReader<'_>, below: Option<&BytePath>) {
-        self.last = below.cloned().unwrap_or_default();
+    fn all_below(&mut self, path: &BytePath) {
+        let entries = TreeReader::below(self.context.reader, self.root, path).whole();
+        // What may be there already is asked for by whoever sees that it is not.
+        if self.context.conflict == Conflict::Skip {
+            self.all_of(entries, path);
+        } else {
+            self.all_of(EntriesAhead::new(self.context.reader, entries), path);
+        }
+    }
+
+    fn all_of(&mut self, entries: impl Iterator<Item = Result<Entry, StoreError>>, below: &BytePath) {
+        self.last = below.clone();
         for entry in entries {
             if self.context.is_over() {
                 return;
@@ -520,12 +527,8 @@ impl<'a> Stream<'a, '_> {
     }
 
     fn add(&mut self, node: Node<'a>) {
-        if let Kind::File { size, content } = &node.entry.kind {
+        if let Kind::File { size, .. } = &node.entry.kind {
             self.job.bytes += size;
-            // What may be there already is asked for by whoever sees that it is not.
-            if self.context.conflict != Conflict::Skip {
-                self.ahead.want_content(content);
-            }
         }
         let same = self.job.nodes.last().is_some_and(|last| Arc::ptr_eq(&last.folder, &node.folder));
         self.job.folders += usize::from(!same);

@@ -11,6 +11,11 @@ pub(crate) trait Meddler: Send + Sync {
         Ok(())
     }
 
+    /// How many may read at a time, if the place is to be a far one.
+    fn reads_at_once(&self) -> usize {
+        0
+    }
+
     /// Before objects are listed.
     fn before_list(&self, _prefix: &str) {}
 
@@ -68,5 +73,8 @@ impl<M: Meddler> Backend for Meddled<M> {
     }
     fn release_reserve(&self) -> Result<()> {
         self.inner.release_reserve()
+    }
+    fn reads_at_once(&self) -> usize {
+        self.meddler.reads_at_once()
     }
 }

@@ -6,7 +6,7 @@
 //!
 //! Nothing outside of this folder knows that there is a runtime, HTTP, or an account.
 
-use std::{ops::Range, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, TryStreamExt};
@@ -98,12 +98,6 @@ fn refused(location: &str, what: String) -> BackendError {
     BackendError { attempt: "open", object: location.to_owned(), kind: Fault::Io, source }
 }
 
-/// A long range, in pieces that are asked for side by side.
-fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
-    let piece = PART_BYTES as u64;
-    (range.start..range.end).step_by(PART_BYTES).map(move |start| start..range.end.min(start + piece))
-}
-
 impl Backend for ObjectBackend {
     fn location(&self) -> String {
         self.wire.location().to_owned()
@@ -126,17 +120,11 @@ impl Backend for ObjectBackend {
                 if offset <= length { Ok(()) } else { Err(self.wire.error("read", name, Fault::Io, source)) }
             });
         }
-        let read = async {
-            let mut rest = buffer;
-            let mut got = futures_util::stream::iter(pieces(range).map(|piece| self.wire.range(name, piece)))
-                .buffered(PARTS_IN_FLIGHT);
-            while let Some(bytes) = got.try_next().await? {
-                let (now, later) = rest.split_at_mut(bytes.len());
-                now.copy_from_slice(&bytes);
-                rest = later;
-            }
-            Ok(())
-        };
+        // A long range, in pieces that are asked for side by side.
+        let pieces = buffer.chunks_mut(PART_BYTES).zip((offset..).step_by(PART_BYTES));
+        let read = futures_util::stream::iter(pieces.map(|(piece, at)| self.wire.range(name, at, piece)))
+            .buffered(PARTS_IN_FLIGHT)
+            .try_collect::<()>();
         self.engine.wait(read)
     }
 

@@ -49,6 +49,7 @@ fn an_estimate_is_what_restoring_reads() {
     let metadata = read();
     assert_eq!((all.files, all.bytes), (text.tree.files, text.tree.bytes));
     assert!(all.stored_bytes > 3 << 20 && all.stored_bytes < 6 << 20, "what is there twice is read once: {all:?}");
+    assert!(all.requests >= 1 && all.requests <= 4, "neighbours come together: {all:?}");
     assert!(metadata * 10 < all.stored_bytes, "{metadata} of {all:?}");
     restore(&volume, 1).unwrap();
     let restored = read();

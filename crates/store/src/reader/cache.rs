@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use crate::pack::PackId;
-
-/// Pack, and the frame's place in it.
-type Key = (PackId, u32);
+use super::fetched::Key;
 
 /// Keeps what was used last, up to a number of bytes.
 pub(super) struct FrameCache {

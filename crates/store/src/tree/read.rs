@@ -9,7 +9,7 @@ use super::{
 use crate::{
     entry::{BlobId, Entry},
     error::StoreError,
-    reader::Reader,
+    reader::{Reader, Wanted},
 };
 
 /// Reads the entries of a point in path order. An iterator; after an error it goes on with the next page that can be
@@ -22,6 +22,8 @@ pub struct TreeReader<'a> {
     below: BytePath,
     /// A directory whose contents are not wanted.
     skip: Option<BytePath>,
+    /// All pages will be read, so they are asked for together.
+    whole: bool,
     done: bool,
 }
 
@@ -39,8 +41,14 @@ impl<'a> TreeReader<'a> {
             entries: Vec::new().into_iter(),
             below: path.clone(),
             skip: None,
+            whole: false,
             done: false,
         }
+    }
+
+    /// Says that every entry will be read: then pages of a far place are asked for ahead.
+    pub fn whole(self) -> Self {
+        Self { whole: true, ..self }
     }
 
     /// The volume that it reads from.
@@ -93,6 +101,13 @@ impl<'a> TreeReader<'a> {
         let wanted = children.into_iter().skip(from);
         let wanted: Vec<_> =
             wanted.take_while(|child| child.first <= self.below || self.below.contains(&child.first)).collect();
+        if self.whole {
+            let mut pages = Wanted::new(self.reader);
+            for child in &wanted {
+                pages.add(&child.page);
+            }
+            pages.ask();
+        }
         self.pending.extend(wanted.into_iter().rev().map(|child| (child.page, level - 1, child.first)));
     }
 }

@@ -1,9 +1,9 @@
 //! Writing a file's content, by many hands if it is large. What is written has been proved by the reader.
 
-use std::{collections::VecDeque, io, sync::Arc};
+use std::{io, sync::Arc};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use resurgam_store::{Content, Extent, StoreError, reader::Ahead};
+use resurgam_store::{Content, Extent, StoreError, reader::Window};
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
@@ -58,7 +58,6 @@ impl Pieces {
 pub(super) fn fill(
     context: &Context<'_>,
     pieces: &Pieces,
-    ahead: &Ahead<'_>,
     file: &Arc<OwnedFd>,
     content: &Content,
     size: u64,
@@ -96,15 +95,18 @@ pub(super) fn fill(
         if fault.is_some() { Err(StoreError::Cancelled) } else { Ok(()) }
     };
     // From a far place, what comes is asked for while what came before is still on its way.
-    let mut coming = VecDeque::new();
+    let mut window = Window::of_extents(context.reader);
     let read = context.reader.extents(content, &mut |extent| {
-        if let Extent::Data { blob, .. } = extent {
-            ahead.want(&blob);
+        let bytes = window.want(&extent);
+        window.push(extent, bytes);
+        if window.is_full() {
+            while !window.is_low() {
+                window.pop().map_or(Ok(()), &mut next)?;
+            }
         }
-        coming.push_back(extent);
-        if coming.len() > ahead.depth() { coming.pop_front().map_or(Ok(()), &mut next) } else { Ok(()) }
+        Ok(())
     });
-    let read = read.and_then(|()| coming.into_iter().try_for_each(&mut next));
+    let read = read.and_then(|()| std::iter::from_fn(|| window.pop()).try_for_each(&mut next));
     drop(answer);
     while outstanding > 0 {
         // What nobody has taken is done here, so what is waited for is in the hands of a thread at work.

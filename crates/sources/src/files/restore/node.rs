@@ -6,7 +6,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use resurgam_store::{Content, Entry, Kind, reader::Ahead};
+use resurgam_store::{Content, Entry, Kind};
 use rustix::{
     fd::{AsFd, OwnedFd},
     fs::{AtFlags, FileType, Mode, OFlags},
@@ -42,7 +42,6 @@ pub(super) struct Node<'a> {
 pub(super) struct Maker<'a> {
     pub(super) context: &'a Context<'a>,
     pub(super) pieces: Pieces,
-    pub(super) ahead: Ahead<'a>,
 }
 
 /// What was made, before it has its name.
@@ -148,7 +147,7 @@ impl Maker<'_> {
         apply_while_empty(&fd, node.entry.flags, &mut faults);
         let inode = Inode::File(Arc::new(fd), private);
         if let Inode::File(file, _) = &inode
-            && let Err(fault) = fill(self.context, &self.pieces, &self.ahead, file, content, size)
+            && let Err(fault) = fill(self.context, &self.pieces, file, content, size)
         {
             inode.finished().remove(dir);
             return Err(fault);

@@ -10,7 +10,6 @@
 use std::{
     future::Future,
     io,
-    ops::Range,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicU64, Ordering},
@@ -313,12 +312,15 @@ impl Wire {
         self.failed(call, failed)
     }
 
-    /// Exactly the bytes of a range.
-    pub(super) async fn range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
+    /// Exactly the bytes from `start` on that fill `into`.
+    pub(super) async fn range(&self, name: &str, start: u64, into: &mut [u8]) -> Result<()> {
         let attempt = "read";
         let path = self.path(attempt, name)?;
-        let wanted = range.end - range.start;
+        let wanted = into.len() as u64;
+        let range = start..start.saturating_add(wanted);
         let call = Call { attempt, name, changes: false, bytes: wanted };
+        // One attempt at a time has it.
+        let into = tokio::sync::Mutex::new(into);
         let read = || async {
             let options = GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
             let got = self.store.get_opts(&path, options).await.map_err(|error| self.failure(&error))?;
@@ -328,13 +330,23 @@ impl Wire {
             if got.range != range {
                 return Err(torn(got.range.end - got.range.start, wanted));
             }
-            let bytes = got.bytes().await.map_err(|error| self.failure(&error))?;
-            if bytes.len() as u64 == wanted { Ok(bytes) } else { Err(torn(bytes.len() as u64, wanted)) }
+            let mut into = into.lock().await;
+            let mut rest = &mut **into;
+            let mut stream = got.into_stream();
+            while let Some(bytes) = stream.next().await {
+                let bytes = bytes.map_err(|error| self.failure(&error))?;
+                let Some((now, later)) = rest.split_at_mut_checked(bytes.len()) else {
+                    return Err(torn(wanted + 1, wanted));
+                };
+                now.copy_from_slice(&bytes);
+                rest = later;
+            }
+            if rest.is_empty() { Ok(()) } else { Err(torn(wanted - rest.len() as u64, wanted)) }
         };
         match self.try_again(call, read).await {
-            Ok((bytes, _)) => {
+            Ok(_) => {
                 self.counted.down.fetch_add(wanted, Ordering::Relaxed);
-                Ok(bytes)
+                Ok(())
             }
             Err((failure, _)) if failure.kind == Fault::Io && failure.source.kind() != io::ErrorKind::UnexpectedEof => {
                 // Stores refuse a range that begins beyond the end, each in its own words.
