@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 
 use super::{
     Reader,
-    fetched::{Fetched, Key, key_of},
+    fetched::{Fetched, Key, Room, key_of},
     runs::{Run, runs},
 };
 use crate::{
@@ -35,7 +35,7 @@ const WAITING_MAX: usize = 16 << 10;
 pub(super) struct Fetching {
     pub(super) fetched: Arc<Fetched>,
     volume: Arc<Volume>,
-    queue: OnceLock<Sender<(Run, Vec<u8>)>>,
+    queue: OnceLock<Sender<(Run, Room)>>,
     over: Arc<AtomicBool>,
 }
 
@@ -55,7 +55,7 @@ impl Fetching {
         for run in runs(wanted) {
             self.fetched.expect(&run);
             // Made here, since each thread has memory of its own, which would stay with it.
-            let bytes = vec![0; run.length as usize];
+            let bytes = self.fetched.spare.room(run.length as usize);
             // Without a single thread, everybody reads for himself.
             if let Err(unsent) = self.queue.get_or_init(|| self.start()).send((run, bytes)) {
                 self.fetched.arrive(&unsent.0.0, None);
@@ -63,7 +63,7 @@ impl Fetching {
         }
     }
 
-    fn start(&self) -> Sender<(Run, Vec<u8>)> {
+    fn start(&self) -> Sender<(Run, Room)> {
         let (queue, offered) = unbounded();
         for _ in 0..self.volume.backend().reads_at_once() {
             let (offered, fetched, over) = (offered.clone(), Arc::clone(&self.fetched), Arc::clone(&self.over));
@@ -83,9 +83,9 @@ impl Drop for Fetching {
     }
 }
 
-fn fetch(volume: &Volume, offered: &Receiver<(Run, Vec<u8>)>, fetched: &Fetched, over: &AtomicBool) {
+fn fetch(volume: &Volume, offered: &Receiver<(Run, Room)>, fetched: &Fetched, over: &AtomicBool) {
     /// Whatever happens, nobody waits for a run for ever.
-    struct Arrival<'a>(&'a Fetched, Run, Option<Vec<u8>>);
+    struct Arrival<'a>(&'a Fetched, Run, Option<Room>);
     impl Drop for Arrival<'_> {
         fn drop(&mut self) {
             self.0.arrive(&self.1, self.2.take());

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use super::runs::Run;
+use super::runs::{RUN_MAX, Run};
 use crate::{index::Located, pack::PackId};
 
 /// Pack, and the frame's place in it.
@@ -22,10 +22,59 @@ pub(super) fn key_of(at: &Located) -> Key {
 /// it again.
 const KEPT_MAX: usize = 72 << 20;
 
+/// Long buffers that are free again. Touching new memory for each run would cost more than copying into it.
+#[derive(Clone, Default)]
+pub(super) struct Spare(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// Buffers that are kept to be used again, at most.
+const SPARE_MAX: usize = 4;
+
+impl Spare {
+    /// Room for a run. What is in it is of no account.
+    pub(super) fn room(&self, length: usize) -> Room {
+        let long = length > RUN_MAX as usize / 2 && length <= RUN_MAX as usize;
+        let used = if long { self.0.lock().unwrap_or_else(PoisonError::into_inner).pop() } else { None };
+        let bytes = used.unwrap_or_else(|| vec![0; if long { RUN_MAX as usize } else { length }]);
+        Room { bytes, length, back: long.then(|| self.clone()) }
+    }
+}
+
+/// The bytes of a run.
+pub(super) struct Room {
+    bytes: Vec<u8>,
+    length: usize,
+    /// Where the buffer goes when nobody needs it any more.
+    back: Option<Spare>,
+}
+
+impl std::ops::Deref for Room {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+impl std::ops::DerefMut for Room {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.length]
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let Some(Spare(spare)) = &self.back else { return };
+        let mut spare = spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < SPARE_MAX {
+            spare.push(std::mem::take(&mut self.bytes));
+        }
+    }
+}
+
 /// A frame as it came, among its neighbours.
 #[derive(Clone)]
 pub(super) struct Came {
-    run: Arc<Vec<u8>>,
+    run: Arc<Room>,
     start: usize,
     end: usize,
 }
@@ -72,6 +121,7 @@ impl State {
 /// what is being fetched.
 #[derive(Default)]
 pub(super) struct Fetched {
+    pub(super) spare: Spare,
     state: Mutex<State>,
     arrival: Condvar,
 }
@@ -94,7 +144,7 @@ impl Fetched {
     }
 
     /// Says what came of a run: `None`: nothing, and whoever needs it shall look for himself.
-    pub(super) fn arrive(&self, run: &Run, bytes: Option<Vec<u8>>) {
+    pub(super) fn arrive(&self, run: &Run, bytes: Option<Room>) {
         let bytes = bytes.map(Arc::new);
         let mut state = self.state();
         for (offset, length) in &run.frames {

@@ -4,7 +4,7 @@ use crate::index::{IndexedPack, Located};
 
 /// No run is longer, unless a single frame is. A store answers each request at a price of its own, in time or in money, and
 /// some read a whole piece of a few MiB for whatever lies in it; above this, neither gets much better.
-const RUN_MAX: u64 = 8 << 20;
+pub(super) const RUN_MAX: u64 = 8 << 20;
 
 /// Frames of one pack, one behind the other.
 #[derive(Debug, Clone)]

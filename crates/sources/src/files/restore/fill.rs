@@ -1,9 +1,14 @@
-//! Writing a file's content, by many hands if it is large. What is written has been proved by the reader.
+//! Writing a file's content. What is written has been proved by the reader.
+//!
+//! Of a large file, other hands read parts; its own hand writes all, since two that write one file wait for each other.
 
-use std::{io, sync::Arc};
+use std::{io, ops::Range};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
-use resurgam_store::{Content, Extent, StoreError, reader::Window};
+use resurgam_store::{
+    BlobId, Content, Extent, StoreError,
+    reader::{BlobBytes, Window},
+};
 use rustix::{
     fd::{AsFd, OwnedFd},
     io::Errno,
@@ -31,12 +36,20 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// A part of a large file that any hand may write.
+/// A part of a large file that any hand may read.
 pub(super) struct Piece {
-    file: Arc<OwnedFd>,
     at: u64,
-    extent: Extent,
-    answer: Sender<Result<(), Fault>>,
+    blob: BlobId,
+    offset: u32,
+    length: u32,
+    answer: Sender<Result<Part, Fault>>,
+}
+
+/// Bytes of a file, and where they go.
+struct Part {
+    at: u64,
+    blob: BlobBytes,
+    range: Range<usize>,
 }
 
 /// The queue through which hands help one another.
@@ -58,7 +71,7 @@ impl Pieces {
 pub(super) fn fill(
     context: &Context<'_>,
     pieces: &Pieces,
-    file: &Arc<OwnedFd>,
+    file: &OwnedFd,
     content: &Content,
     size: u64,
 ) -> Result<(), Fault> {
@@ -79,16 +92,21 @@ pub(super) fn fill(
             _ if context.is_over() => Err(Fault::Over),
             _ if position > size => Err(wrong_length(position, size)),
             Extent::Hole { .. } => Ok(()),
-            Extent::Data { .. } => {
+            Extent::Data { blob, offset, length } => {
                 (count, written_to) = (count + 1, position);
-                let piece = Piece { file: Arc::clone(file), at, extent, answer: answer.clone() };
-                outstanding += usize::from(count >= HELP_FROM);
-                if count < HELP_FROM { write_piece(context, &piece) } else { offer(context, pieces, piece) }
+                let piece = Piece { at, blob, offset, length, answer: answer.clone() };
+                match if count < HELP_FROM { Err(piece) } else { offer(pieces, piece) } {
+                    Ok(()) => {
+                        outstanding += 1;
+                        Ok(())
+                    }
+                    Err(piece) => read(context, &piece).and_then(|part| write(file, &part)),
+                }
             }
         };
         while let Ok(answered) = answers.try_recv() {
             outstanding -= 1;
-            fault = fault.take().or(answered.err());
+            fault = fault.take().or(answered.and_then(|part| write(file, &part)).err());
         }
         fault = fault.take().or(result.err());
         // Any error will do: the reason is in `fault`.
@@ -114,7 +132,7 @@ pub(super) fn fill(
             help(context, piece);
         } else if let Ok(answered) = answers.recv() {
             outstanding -= 1;
-            fault = fault.take().or(answered.err());
+            fault = fault.take().or(answered.and_then(|part| write(file, &part)).err());
         } else {
             break;
         }
@@ -131,29 +149,31 @@ pub(super) fn fill(
     Ok(())
 }
 
-/// Writes a piece that another hand has offered.
+/// Reads a piece that another hand has offered.
 pub(super) fn help(context: &Context<'_>, piece: Piece) {
-    let result = write_piece(context, &piece);
+    let result = read(context, &piece);
     // Nobody waits for it any more if the file's own hand has met an error.
     let _ = piece.answer.send(result);
 }
 
-/// Offers a piece to the others; if they are busy, writes it. The answer comes through its channel either way.
-fn offer(context: &Context<'_>, pieces: &Pieces, piece: Piece) -> Result<(), Fault> {
-    if let Err(TrySendError::Full(piece) | TrySendError::Disconnected(piece)) = pieces.offer.try_send(piece) {
-        help(context, piece);
-    }
-    Ok(())
+/// Offers a piece to the others. Back comes what they are too busy for.
+fn offer(pieces: &Pieces, piece: Piece) -> Result<(), Piece> {
+    pieces.offer.try_send(piece).map_err(TrySendError::into_inner)
 }
 
-fn write_piece(context: &Context<'_>, piece: &Piece) -> Result<(), Fault> {
-    let Extent::Data { blob: id, offset, length } = piece.extent else { return Ok(()) };
-    let blob = context.reader.blob(&id).map_err(|e| of_store(context, e))?;
-    let start = offset as usize;
-    let bytes = start.checked_add(length as usize).and_then(|end| blob.get(start..end)).ok_or_else(|| {
+fn read(context: &Context<'_>, piece: &Piece) -> Result<Part, Fault> {
+    let Piece { blob: id, offset, length, .. } = piece;
+    let blob = context.reader.blob(id).map_err(|e| of_store(context, e))?;
+    let start = *offset as usize;
+    let range = start.checked_add(*length as usize).map(|end| start..end).filter(|range| range.end <= blob.len());
+    let range = range.ok_or_else(|| {
         Fault::Unproved(format!("it refers to bytes {offset} to {offset} + {length} of blob {id}, which is shorter"))
     })?;
-    Ok(write_fully(&piece.file, bytes, piece.at)?)
+    Ok(Part { at: piece.at, blob, range })
+}
+
+fn write(file: &OwnedFd, part: &Part) -> Result<(), Fault> {
+    Ok(write_fully(file, &part.blob[part.range.clone()], part.at)?)
 }
 
 fn of_store(context: &Context<'_>, error: StoreError) -> Fault {

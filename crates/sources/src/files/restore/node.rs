@@ -47,7 +47,7 @@ pub(super) struct Maker<'a> {
 /// What was made, before it has its name.
 enum Inode {
     /// A file; `None`: it has no name at all.
-    File(Arc<OwnedFd>, Option<Vec<u8>>),
+    File(OwnedFd, Option<Vec<u8>>),
     /// Anything else, under a private name.
     Other(OwnedFd, Vec<u8>),
 }
@@ -145,7 +145,7 @@ impl Maker<'_> {
         let (fd, private) = self.empty_file(dir)?;
         let mut faults = Vec::new();
         apply_while_empty(&fd, node.entry.flags, &mut faults);
-        let inode = Inode::File(Arc::new(fd), private);
+        let inode = Inode::File(fd, private);
         if let Inode::File(file, _) = &inode
             && let Err(fault) = fill(self.context, &self.pieces, file, content, size)
         {

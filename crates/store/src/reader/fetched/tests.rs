@@ -1,10 +1,10 @@
 use std::{sync::Arc, thread};
 
-use super::{Fetched, KEPT_MAX, Key};
+use super::{Fetched, KEPT_MAX, Key, Room, Spare};
 use crate::{
     index::IndexedPack,
     pack::{PackId, PackKind},
-    reader::runs::Run,
+    reader::runs::{RUN_MAX, Run},
 };
 
 fn pack() -> PackId {
@@ -22,6 +22,12 @@ fn run(start: u32, lengths: &[u32]) -> Run {
     Run { pack: IndexedPack { id: pack(), kind: PackKind::Data, length: 0 }, start: start.into(), length, frames }
 }
 
+fn room(bytes: &[u8]) -> Room {
+    let mut room = Spare::default().room(bytes.len());
+    room.copy_from_slice(bytes);
+    room
+}
+
 fn key(offset: u32) -> Key {
     (pack(), offset)
 }
@@ -33,7 +39,7 @@ fn what_came_is_cut_into_frames_and_can_be_had_again() {
     assert!(fetched.take(&key(100)).is_none(), "nobody asked for it");
     fetched.expect(&asked);
     assert!(fetched.has(&key(100)) && fetched.has(&key(102)) && !fetched.has(&key(103)));
-    fetched.arrive(&asked, Some(b"abcde".to_vec()));
+    fetched.arrive(&asked, Some(room(b"abcde")));
     for _ in 0..2 {
         assert_eq!(fetched.take(&key(102)).as_deref(), Some(&b"cde"[..]));
         assert_eq!(fetched.take(&key(100)).as_deref(), Some(&b"ab"[..]));
@@ -50,8 +56,8 @@ fn whoever_needs_what_is_on_its_way_waits_for_it_and_is_told_when_it_does_not_co
         thread::spawn(move || fetched.take(&key(offset)).map(|came| came.to_vec()))
     });
     fetched.arrive(&fails, None);
-    fetched.arrive(&short, Some(b"abc".to_vec()));
-    fetched.arrive(&comes, Some(b"abcd".to_vec()));
+    fetched.arrive(&short, Some(room(b"abc")));
+    fetched.arrive(&comes, Some(room(b"abcd")));
     let took = waiting.map(|thread| thread.join().unwrap());
     assert_eq!(took, [Some(b"abcd".to_vec()), None, None]);
     assert!(!fetched.has(&key(10)), "it can be asked for again");
@@ -64,7 +70,7 @@ fn of_more_than_fits_the_opened_goes_first_and_then_the_oldest() {
     let runs = [0, 1, 2, 3, 4].map(|number| run(number * third, &[third]));
     let arrive = |number: usize| {
         fetched.expect(&runs[number]);
-        fetched.arrive(&runs[number], Some(vec![0; third as usize]));
+        fetched.arrive(&runs[number], Some(fetched.spare.room(third as usize)));
     };
     (0..3).for_each(arrive);
     assert!(fetched.take(&key(third)).is_some());
@@ -73,4 +79,18 @@ fn of_more_than_fits_the_opened_goes_first_and_then_the_oldest() {
     assert_eq!(there(), [true, false, true, true, false]);
     arrive(4);
     assert_eq!(there(), [false, false, true, true, true]);
+}
+
+#[test]
+fn a_long_buffer_is_used_again_and_never_shows_more_than_its_run() {
+    let spare = Spare::default();
+    let long = RUN_MAX as usize - 1;
+    let mut first = spare.room(long);
+    first.fill(7);
+    let place = first.as_ptr();
+    drop(first);
+    let second = spare.room(long - 9);
+    assert_eq!((second.as_ptr(), second.len()), (place, long - 9));
+    assert_ne!(spare.room(long).as_ptr(), place, "it is in use");
+    assert_eq!(spare.room(3).len(), 3);
 }
