@@ -1,14 +1,16 @@
 //! What restoring would take, before it is begun: found by walking the entries, without fetching their content.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 
 use resurgam_model::BytePath;
 
 use crate::{
     entry::{Extent, Kind},
     error::StoreError,
+    index::Located,
     meter::Cancel,
-    reader::{ENTRIES_BYTES, Reader, runs},
+    pack::PackId,
+    reader::{ENTRIES_BYTES, KEPT_MAX, Reader, runs},
     tree::{TreeReader, TreeRoot},
 };
 
@@ -25,6 +27,32 @@ pub struct Estimate {
     pub stored_bytes: u64,
 }
 
+/// The frames that a restore would have at hand: those that came last.
+#[derive(Default)]
+struct Near {
+    frames: HashSet<(PackId, u32)>,
+    in_order: VecDeque<Located>,
+    bytes: usize,
+}
+
+impl Near {
+    /// Whether a frame has to be fetched; then it is at hand.
+    fn comes(&mut self, at: &Located) -> bool {
+        if !self.frames.insert((at.pack.id, at.frame.offset)) {
+            return false;
+        }
+        self.in_order.push_back(*at);
+        self.bytes += at.frame.length as usize;
+        while self.bytes > KEPT_MAX
+            && let Some(gone) = self.in_order.pop_front()
+        {
+            self.frames.remove(&(gone.pack.id, gone.frame.offset));
+            self.bytes -= gone.frame.length as usize;
+        }
+        true
+    }
+}
+
 /// Estimates what restoring a tree would take, or some paths of it with all that is below them. What cannot be read counts
 /// as nothing; restoring names it.
 ///
@@ -39,7 +67,7 @@ pub fn estimate(
     let everything = [BytePath::root()];
     let selection = if selection.is_empty() { &everything[..] } else { selection };
     let mut found = Estimate::default();
-    let (mut frames, mut paths) = (HashSet::new(), HashSet::new());
+    let (mut near, mut paths) = (Near::default(), HashSet::new());
     // What is asked for at a time: half a window, as it falls to half and is filled again.
     let (mut together, mut bytes) = (Vec::new(), 0);
     for path in selection {
@@ -62,7 +90,7 @@ pub fn estimate(
             let walked = reader.extents(content, &mut |extent| {
                 if let Extent::Data { blob, .. } = extent
                     && let Some(at) = index.find(&blob)
-                    && frames.insert((at.pack.id, at.frame.offset))
+                    && near.comes(&at)
                 {
                     found.stored_bytes += u64::from(at.frame.length);
                     bytes += u64::from(at.frame.length);

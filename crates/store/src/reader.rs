@@ -11,6 +11,7 @@ use ahead::Fetching;
 pub(crate) use ahead::{ENTRIES_BYTES, Wanted};
 pub use ahead::{EntriesAhead, Window};
 use cache::FrameCache;
+pub(crate) use fetched::KEPT_MAX;
 use fetched::{Came, key_of};
 pub(crate) use runs::runs;
 

@@ -20,7 +20,7 @@ pub(super) fn key_of(at: &Located) -> Key {
 
 /// Bytes kept at most. Those that were opened are let go first, and then those that came first: who needs one of them fetches
 /// it again.
-const KEPT_MAX: usize = 72 << 20;
+pub(crate) const KEPT_MAX: usize = 72 << 20;
 
 /// Long buffers that are free again. Touching new memory for each run would cost more than copying into it.
 #[derive(Clone, Default)]

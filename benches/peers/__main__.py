@@ -1,0 +1,118 @@
+"""Resurgam beside restic, rustic, borg and bupstash, on five data sets, in one run.
+
+    python3 benches/peers [--data ABCDE] [--scale 1] [--repeats 3] [--out docs/benchmarks.md]
+
+Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
+writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
+are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from data import DATA_SETS  # noqa: E402
+from measure import measure, size_mb, touch_memory  # noqa: E402
+from table import page  # noqa: E402
+from tools import TOOLS  # noqa: E402
+
+ROOT = Path(__file__).parents[2]
+
+
+def one_round(tool, data, tree, pristine, warm_mb):
+    """Every step of one program on a fresh store and a fresh tree. Gives (step, cost) as they are done."""
+
+    def cost(commands):
+        touch_memory(warm_mb)
+        return measure(tool, commands)
+
+    def restored(commands):
+        taken = cost(commands)
+        shutil.rmtree(tool.work / "to", ignore_errors=True)
+        return taken
+
+    tool.prepare()
+    size = 0
+    for step, before in (("first backup", None), ("unchanged", None), ("after 1 or 2 % changed", data.change)):
+        if before:
+            before(tree, 1)
+        taken = cost(tool.backup())
+        taken.store_mb, size = size_mb(tool.store) - size, size_mb(tool.store)
+        yield step, taken
+    to = tool.work / "to"
+    yield "list", cost(tool.list())
+    yield "points", cost(tool.points())
+    yield "restore", restored(tool.restore(to))
+    yield "restore one file", restored(tool.restore_one(data.one_file(tree), to))
+    if checks := tool.verify():
+        yield "verify all data", cost(checks)
+    data.halve(tree)
+    measure(tool, tool.backup())
+    taken = cost(tool.drop_old())
+    taken.store_mb = size_mb(tool.store)
+    yield "prune after half was dropped", taken
+    shutil.rmtree(tree)
+    shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
+
+
+def copy(source, to):
+    """With holes and times as they are."""
+    os.system(f"cp -a --sparse=always '{source}' '{to}'") if os.stat(source).st_size > 1 << 24 else shutil.copy2(source, to)
+    return to
+
+
+def main():
+    ask = argparse.ArgumentParser(prog="benches/peers", description=__doc__.split("\n")[0])
+    ask.add_argument("--data", default="ABCDE", help="letters of the data sets")
+    ask.add_argument("--scale", type=float, default=1.0, help="a part of the sizes, to try it out")
+    ask.add_argument("--repeats", type=int, default=3)
+    ask.add_argument("--out", type=Path, help="where the page goes; otherwise to standard output")
+    given = ask.parse_args()
+    os.environ.setdefault("RESURGAM_BIN", str(ROOT / "target/release/resurgam"))
+    there = [tool for tool in TOOLS if tool.find() and os.access(tool.find(), os.X_OK)]
+    missing = [tool.name for tool in TOOLS if tool not in there]
+    base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", "/dev/shm")))
+    results, versions = {}, {}
+    try:
+        for data in (data for data in DATA_SETS if data.letter in given.data):
+            pristine, tree = base / "pristine" / data.letter, base / data.letter
+            print(f"{data.letter}: making {data.title}", file=sys.stderr)
+            data.make(pristine, given.scale)
+            shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
+            warm_mb = int(size_mb(tree) * 1.5) + 100
+            steps = results[data] = {}
+            for turn in range(given.repeats):
+                for kind in there:
+                    tool = kind(kind.find(), base / "work", tree)
+                    versions[tool.name] = tool.version()
+                    for step, cost in one_round(tool, data, tree, pristine, warm_mb):
+                        steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
+                        print(f"{data.letter} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
+                              f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
+                    shutil.rmtree(base / "work")
+            shutil.rmtree(base / "pristine")
+            shutil.rmtree(tree)
+    finally:
+        shutil.rmtree(base, ignore_errors=True)
+    notes = [
+        f"Made by `python3 benches/peers` on {datetime.date.today()}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, "
+        f"stores and trees in memory, scale {given.scale:g}, medians of {given.repeats}.",
+        "Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last step, what it takes "
+        "in the end.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+        + (f" **Not there: {', '.join(missing)}.**" if missing else ""),
+    ]
+    text = page(results, there, notes)
+    if given.out:
+        given.out.write_text(text)
+    else:
+        print(text)
+
+
+main()

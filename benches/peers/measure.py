@@ -1,0 +1,51 @@
+"""What a command takes: wall and processor seconds, peak memory."""
+
+import mmap
+import os
+import subprocess
+from dataclasses import dataclass
+
+
+@dataclass
+class Cost:
+    wall: float
+    cpu: float
+    peak_mb: float
+    store_mb: float = 0
+
+    def __add__(self, other):
+        return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak_mb, other.peak_mb))
+
+
+def touch_memory(megabytes):
+    """Memory that a machine has given back to its host is slow to touch again, whoever does it first: so it is touched
+    before each run."""
+    with mmap.mmap(-1, megabytes << 20) as held:
+        for at in range(0, len(held), 1 << 20):
+            held[at : at + (1 << 20)] = b"x" * (1 << 20)
+
+
+def measure(tool, commands):
+    """Runs commands one after the other. One that fails ends the benchmark."""
+    total = Cost(0, 0, 0)
+    for command in commands:
+        words, folder = command if isinstance(command, tuple) else (command, None)
+        times, messages = tool.work / "times", tool.work / "messages"
+        # A small program starts it: the peak of what this one would start counts this one's own memory.
+        timed = ["/usr/bin/time", "-q", "-o", times, "-f", "%e %U %S %M", tool.program, *map(str, words)]
+        with messages.open("wb") as said:
+            done = subprocess.run(timed, env=tool.env, cwd=folder, stdout=subprocess.DEVNULL, stderr=said)
+        if done.returncode != 0:
+            said = messages.read_text(errors="replace")
+            raise SystemExit(f"{tool.name} {' '.join(map(str, words))} gave {done.returncode}: {said}")
+        wall, user, system, peak = map(float, times.read_text().split())
+        total += Cost(wall, user + system, peak / 1024)
+    return total
+
+
+def size_mb(store):
+    """What a store takes on its disk."""
+    total = 0
+    for folder, _, files in os.walk(store):
+        total += sum(os.stat(os.path.join(folder, name)).st_blocks for name in files)
+    return total * 512 / 1e6
