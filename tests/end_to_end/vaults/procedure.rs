@@ -88,15 +88,18 @@ fn home_and_pool_are_lost_and_the_server_comes_back_from_the_vault(store: &Store
     assert!(!nowhere.exists());
     assert!(estimate["bytes"].as_u64().unwrap() > 2_000_000, "{estimate}");
     assert!(estimate["fetch"]["bytes"].as_u64().unwrap() > 2_000_000, "{estimate}");
-    assert!((2..100).contains(&estimate["fetch"]["requests"].as_u64().unwrap()), "{estimate}");
+    let foreseen = (estimate["fetch"]["requests"].as_u64().unwrap(), estimate["fetch"]["bytes"].as_u64().unwrap());
+    assert!((2..100 + foreseen.1 / 2_000_000).contains(&foreseen.0), "{estimate}");
     let to = server.scene.path("latest");
     server.run(args!["recover", "latest", "--online", "--source", server.scene.source, "--to", to]);
     assert_same(&server.scene.source, &to);
-    // And it takes about that much: opening the part and its index is not counted before.
+    // And it takes about that much: opening the part and its index is not counted before, and of a large tree nobody knows
+    // what will be fetched twice.
     let cost = cost_of(&server.scene.program(), |job| job["kind"] == "recover");
-    let foreseen = (estimate["fetch"]["requests"].as_u64().unwrap(), estimate["fetch"]["bytes"].as_u64().unwrap());
-    assert!((foreseen.0..foreseen.0 + 24).contains(&cost.requests), "{cost:?}: {estimate}");
-    assert!((foreseen.1..foreseen.1 + 500_000).contains(&cost.bytes_down), "{cost:?}: {estimate}");
+    println!("{cost:?}: {estimate}");
+    let near = |foreseen: u64, besides: u64| foreseen - foreseen / 8..=foreseen + foreseen / 8 + besides;
+    assert!(near(foreseen.0, 24).contains(&cost.requests), "{cost:?}: {estimate}");
+    assert!(near(foreseen.1, 500_000).contains(&cost.bytes_down), "{cost:?}: {estimate}");
 
     // A new disk for the pool.
     server.run(args!["pool", "lost", server.scene.pool]);

@@ -14,7 +14,7 @@ use rustix::{
 };
 
 pub use compare::compare;
-pub use odd_tree::{Sizes, odd_tree};
+pub use odd_tree::{Sizes, noise, odd_tree};
 
 /// Names in a directory, sorted.
 fn names_of(directory: &OwnedFd) -> Vec<Vec<u8>> {

@@ -10,7 +10,8 @@ use std::{
 };
 
 use resurgam_model::{
-    PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId, bytepath::escape, point::PointKind, policy::Selection,
+    BytePath, PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId, bytepath::escape, point::PointKind,
+    policy::Selection,
 };
 use resurgam_store::{
     Cancel, Entry, Meter, NewPoint, Reader, Session, TreeReader, TreeRoot, Volume,
@@ -24,7 +25,7 @@ use super::{
     capture::{Capture, Captured, capture_at},
     moment::{Moment, System},
     restore::{Conflict, Restore, Restored, restore},
-    testkit::{OddDir, Sizes, compare, is_root, odd_tree},
+    testkit::{OddDir, Sizes, compare, is_root, noise, odd_tree},
 };
 use crate::error::SourceError;
 

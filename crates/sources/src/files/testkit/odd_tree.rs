@@ -50,7 +50,7 @@ pub fn odd_tree(root: &Path, sizes: Sizes) {
 }
 
 /// Bytes that do not compress and differ by seed.
-fn noise(mut seed: u64, length: usize) -> Vec<u8> {
+pub fn noise(mut seed: u64, length: usize) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
         seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
