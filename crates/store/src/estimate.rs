@@ -10,7 +10,7 @@ use crate::{
     index::Located,
     meter::Cancel,
     pack::PackId,
-    reader::{ENTRIES_BYTES, KEPT_MAX, Reader, runs},
+    reader::{ENTRIES_BYTES, EXTENTS_BYTES, KEPT_MAX, Reader, runs},
     tree::{TreeReader, TreeRoot},
 };
 
@@ -86,7 +86,7 @@ pub fn estimate(
             found.files += 1;
             let Kind::File { size, content } = &entry.kind else { continue };
             found.bytes += size;
-            let index = reader.index();
+            let (index, mut of_file) = (reader.index(), 0);
             let walked = reader.extents(content, &mut |extent| {
                 if let Extent::Data { blob, .. } = extent
                     && let Some(at) = index.find(&blob)
@@ -94,8 +94,11 @@ pub fn estimate(
                 {
                     found.stored_bytes += u64::from(at.frame.length);
                     bytes += u64::from(at.frame.length);
+                    of_file += u64::from(at.frame.length);
                     together.push(at);
-                    if bytes > ENTRIES_BYTES / 2 {
+                    // What comes after the beginning of a long file is asked for by whoever writes it.
+                    let window = if of_file > EXTENTS_BYTES { EXTENTS_BYTES } else { ENTRIES_BYTES };
+                    if bytes > window / 2 {
                         found.requests += runs(&together).len() as u64;
                         (together, bytes) = (Vec::new(), 0);
                     }

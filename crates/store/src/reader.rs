@@ -8,7 +8,7 @@ mod runs;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ahead::Fetching;
-pub(crate) use ahead::{ENTRIES_BYTES, Wanted};
+pub(crate) use ahead::{ENTRIES_BYTES, EXTENTS_BYTES, Wanted};
 pub use ahead::{EntriesAhead, Window};
 use cache::FrameCache;
 pub(crate) use fetched::KEPT_MAX;

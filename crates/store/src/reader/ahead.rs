@@ -27,7 +27,7 @@ use crate::{
 /// Stored bytes that the entries which wait may need: about the bytes on their way and waiting.
 pub(crate) const ENTRIES_BYTES: u64 = 32 << 20;
 /// The same for the extents of one long file.
-const EXTENTS_BYTES: u64 = 12 << 20;
+pub(crate) const EXTENTS_BYTES: u64 = 12 << 20;
 /// Things that wait at most, whatever they need.
 const WAITING_MAX: usize = 16 << 10;
 
