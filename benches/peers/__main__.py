@@ -12,6 +12,7 @@ import datetime
 import os
 import platform
 import shutil
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -63,7 +64,9 @@ def one_round(tool, data, tree, pristine, warm_mb):
 
 def copy(source, to):
     """With holes and times as they are."""
-    os.system(f"cp -a --sparse=always '{source}' '{to}'") if os.stat(source).st_size > 1 << 24 else shutil.copy2(source, to)
+    if os.stat(source).st_size < 1 << 24:
+        return shutil.copy2(source, to)
+    subprocess.run(["cp", "-a", "--sparse=always", source, to], check=True)
     return to
 
 

@@ -58,7 +58,7 @@ pub(crate) fn estimate_point(point: &OpenPoint, what: &Recover, cancel: &Cancel)
     estimate_selection(point, &selection(point, what)?, cancel)
 }
 
-/// The entries are read for it, and stay in the reader's cache.
+/// The entries are read for it, and stay in the reader's cache while there is room.
 fn estimate_selection(point: &OpenPoint, selection: &[BytePath], cancel: &Cancel) -> Result<RecoverEstimate, JobError> {
     let backend = point.volume.backend();
     let before = backend.traffic();

@@ -23,6 +23,9 @@ use crate::error::SourceError;
 /// Bytes of a large file in one hand: enough that at least half of it can be cut each time it is filled.
 const WINDOW: usize = 2 * limits::BLOB_MAX;
 
+/// Files of more bytes are long: there is enough in one for several hands.
+const LONG: u64 = WINDOW as u64;
+
 /// A piece of a large file that any hand may store.
 pub(crate) struct Chunk {
     index: usize,
@@ -96,7 +99,7 @@ impl Hand<'_> {
             self.read_short_run(file, start, length, extents, &mut window)
         } else {
             let helpers = self.helpers.clone();
-            let _leave = self.wait_for_leave(&helpers);
+            let _leave = (length > LONG).then(|| self.wait_for_leave(&helpers));
             self.read_long_run(file, start, length, extents, &mut window)
         };
         self.window = window;

@@ -21,6 +21,7 @@ use crate::{
     entry::{BlobId, Entry, Extent, Kind},
     error::StoreError,
     index::Located,
+    limits::LIST_LENGTH,
     volume::Volume,
 };
 
@@ -207,10 +208,12 @@ impl<'a, I: Iterator<Item = Result<Entry, StoreError>>> EntriesAhead<'a, I> {
         if reader.fetching.is_some()
             && let Ok(Entry { kind: Kind::File { content, .. }, .. }) = &entry
         {
+            let mut looked_at = 0;
             // What cannot be read here is met again, and told, by whoever writes the file.
             let _ = reader.extents(content, &mut |extent| {
+                looked_at += 1;
                 bytes += self.window.want(&extent);
-                if bytes < EXTENTS_BYTES { Ok(()) } else { Err(StoreError::Cancelled) }
+                if bytes < EXTENTS_BYTES && looked_at < LIST_LENGTH { Ok(()) } else { Err(StoreError::Cancelled) }
             });
         }
         self.window.push(entry, bytes);
@@ -223,9 +226,15 @@ impl<I: Iterator<Item = Result<Entry, StoreError>>> Iterator for EntriesAhead<'_
     fn next(&mut self) -> Option<Self::Item> {
         if self.window.is_low() {
             while !self.ended && !self.window.is_full() {
-                match self.entries.next() {
-                    Some(entry) => self.push(entry),
-                    None => self.ended = true,
+                let Some(entry) = self.entries.next() else {
+                    self.ended = true;
+                    break;
+                };
+                // A place that does not answer keeps us waiting each time: whoever reads may want to stop.
+                let lost = entry.is_err();
+                self.push(entry);
+                if lost {
+                    break;
                 }
             }
         }

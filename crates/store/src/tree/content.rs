@@ -47,13 +47,6 @@ fn level<T>(
     Ok(lists)
 }
 
-fn blob_of(extent: &Extent) -> Option<&BlobId> {
-    match extent {
-        Extent::Hole { .. } => None,
-        Extent::Data { blob, .. } => Some(blob),
-    }
-}
-
 /// Content made of `extents`; `store` stores a metadata blob.
 pub(super) fn content(
     extents: Vec<Extent>,
@@ -62,7 +55,7 @@ pub(super) fn content(
     if extents.len() <= EXTENTS_INLINE {
         return Ok(Content::Extents(extents));
     }
-    let mut lists = level(1, &extents, blob_of, put_extent, Extent::length, store)?;
+    let mut lists = level(1, &extents, Extent::blob, put_extent, Extent::length, store)?;
     let mut depth = 1;
     while lists.len() > EXTENTS_INLINE && depth < LIST_DEPTH_MAX {
         depth += 1;

@@ -106,7 +106,8 @@ pub(super) fn fill(
         };
         while let Ok(answered) = answers.try_recv() {
             outstanding -= 1;
-            fault = fault.take().or(answered.and_then(|part| write(file, &part)).err());
+            let written = answered.and_then(|part| write(file, &part));
+            fault = fault.take().or(written.err());
         }
         fault = fault.take().or(result.err());
         // Any error will do: the reason is in `fault`.
@@ -132,7 +133,8 @@ pub(super) fn fill(
             help(context, piece);
         } else if let Ok(answered) = answers.recv() {
             outstanding -= 1;
-            fault = fault.take().or(answered.and_then(|part| write(file, &part)).err());
+            let written = answered.and_then(|part| write(file, &part));
+            fault = fault.take().or(written.err());
         } else {
             break;
         }

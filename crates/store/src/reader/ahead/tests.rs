@@ -67,6 +67,14 @@ fn read(volume: &Arc<Volume>, id: u8) -> Vec<(String, Vec<u8>)> {
     files
 }
 
+/// A far place with one point, and what is in it.
+fn far_point(fails: bool) -> (Arc<Meddled<Far>>, Arc<Volume>, Vec<(String, Vec<u8>)>) {
+    let (inner, files) = (Memory::default(), sixty());
+    point(&new_volume(Arc::new(inner.clone())), 1, &files);
+    let (place, volume) = far(&inner, fails);
+    (place, volume, files)
+}
+
 /// 60 files of 700 KB that do not compress, and a few that are what others are.
 fn sixty() -> Vec<(String, Vec<u8>)> {
     let content = |number: u64| noise(if number % 10 == 9 { 3 } else { number }, 700_000);
@@ -75,10 +83,7 @@ fn sixty() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn neighbours_are_read_together_and_once_and_come_in_order() {
-    let inner = Memory::default();
-    let files = sixty();
-    point(&new_volume(Arc::new(inner.clone())), 1, &files);
-    let (place, volume) = far(&inner, false);
+    let (place, volume, files) = far_point(false);
     assert_eq!(read(&volume, 1), files);
     let reads = place.meddler.reads.lock().unwrap();
     let frames = files.iter().map(|(_, bytes)| bytes).collect::<HashSet<_>>().len() as u64;
@@ -88,10 +93,7 @@ fn neighbours_are_read_together_and_once_and_come_in_order() {
 
 #[test]
 fn what_could_not_be_read_ahead_is_read_when_it_is_needed() {
-    let inner = Memory::default();
-    let files = sixty();
-    point(&new_volume(Arc::new(inner.clone())), 1, &files);
-    let (place, volume) = far(&inner, true);
+    let (place, volume, files) = far_point(true);
     assert_eq!(read(&volume, 1), files);
     assert!(place.meddler.reads.lock().unwrap().iter().any(|bytes| *bytes > 2 << 20));
 }
