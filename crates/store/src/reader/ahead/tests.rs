@@ -67,12 +67,11 @@ fn read(volume: &Arc<Volume>, id: u8) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// A far place with one point, and what is in it.
-fn far_point(fails: bool) -> (Arc<Meddled<Far>>, Arc<Volume>, Vec<(String, Vec<u8>)>) {
-    let (inner, files) = (Memory::default(), sixty());
-    point(&new_volume(Arc::new(inner.clone())), 1, &files);
-    let (place, volume) = far(&inner, fails);
-    (place, volume, files)
+/// A far place with one point.
+fn far_point(files: &[(String, Vec<u8>)], fails: bool) -> (Arc<Meddled<Far>>, Arc<Volume>) {
+    let inner = Memory::default();
+    point(&new_volume(Arc::new(inner.clone())), 1, files);
+    far(&inner, fails)
 }
 
 /// 60 files of 700 KB that do not compress, and a few that are what others are.
@@ -83,7 +82,8 @@ fn sixty() -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn neighbours_are_read_together_and_once_and_come_in_order() {
-    let (place, volume, files) = far_point(false);
+    let files = sixty();
+    let (place, volume) = far_point(&files, false);
     assert_eq!(read(&volume, 1), files);
     let reads = place.meddler.reads.lock().unwrap();
     let frames = files.iter().map(|(_, bytes)| bytes).collect::<HashSet<_>>().len() as u64;
@@ -93,7 +93,8 @@ fn neighbours_are_read_together_and_once_and_come_in_order() {
 
 #[test]
 fn what_could_not_be_read_ahead_is_read_when_it_is_needed() {
-    let (place, volume, files) = far_point(true);
+    let files = sixty();
+    let (place, volume) = far_point(&files, true);
     assert_eq!(read(&volume, 1), files);
     assert!(place.meddler.reads.lock().unwrap().iter().any(|bytes| *bytes > 2 << 20));
 }
