@@ -57,6 +57,7 @@ pub(super) fn verify(
     verified: &mut Verified,
 ) -> Result<Lost, StoreError> {
     let loaded = load_index(volume, how, lock, verified)?;
+    let half: HashSet<PackId> = loaded.half.into_iter().collect();
     let mut lost = Lost { index: Arc::new(loaded.index), damaged: HashSet::new() };
     let mut wanted: BTreeMap<PackId, Option<IndexedPack>> =
         lost.index.packs().map(|pack| (pack.id, Some(pack))).collect();
@@ -107,9 +108,16 @@ pub(super) fn verify(
         },
     )?;
     let findings = verified.findings.len();
-    for (checked, job) in found {
-        if checked.first.is_none() && is_in_motion(volume, &job, lock.is_some())? {
-            continue;
+    let mut sealer = volume.sealer()?;
+    for (mut checked, job) in found {
+        if checked.lacks_a_copy() {
+            let is_half = job.indexed.is_none() || half.contains(&job.id);
+            let is_awaited = is_half && !volume.backend().writers()?.alive.is_empty();
+            // Looked for again: whoever was storing it and has ended since, has stored it.
+            checked = Checked::of(volume, &mut sealer, &job, meter)?;
+            if checked.lacks_a_copy() && (is_awaited || is_taken_away(volume, &job, lock.is_some())?) {
+                continue;
+            }
         }
         settle(volume, how, lock, &job, checked, &mut lost, verified)?;
     }
@@ -121,12 +129,9 @@ pub(super) fn verify(
     Ok(lost)
 }
 
-/// Whether a pack that is not there need not be: a writer is about to store it, or a collector has deleted it since the
-/// index was read, or is about to. `alone`: no collector is at work but whoever asks.
-fn is_in_motion(volume: &Volume, job: &Job, alone: bool) -> Result<bool, StoreError> {
-    if job.indexed.is_none() && !volume.backend().writers()?.alive.is_empty() {
-        return Ok(true);
-    }
+/// Whether a collector has deleted a pack since the index was read, or is about to. `alone`: no collector is at work but
+/// whoever asks.
+fn is_taken_away(volume: &Volume, job: &Job, alone: bool) -> Result<bool, StoreError> {
     let (_hold, alone) = if alone { (None, true) } else { super::try_collector(volume)? };
     let is_known = load::Loaded::segments(volume)?.index.knows(job.id);
     // A collector takes a pack out of the index first, then its first copy away, then its second.
@@ -156,6 +161,10 @@ struct Checked {
 }
 
 impl Checked {
+    fn lacks_a_copy(&self) -> bool {
+        self.first.is_none() || (self.kind == PackKind::Meta && self.second.is_none())
+    }
+
     fn of(volume: &Volume, sealer: &mut Sealer<'_>, job: &Job, meter: &Meter) -> Result<Self, StoreError> {
         let first = look(volume, sealer, job.id.object(), job.id, meter)?;
         let mirrored = volume.backend().length(&job.id.mirror());

@@ -1,8 +1,8 @@
 use std::{
     collections::HashSet,
     sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -12,7 +12,7 @@ use super::{KnownPoint, Verified, Verify, verify};
 use crate::{
     Cancel, Meter, Volume,
     backend::{
-        Backend,
+        Backend, Hold,
         meddled::{Meddled, Meddler},
         memory::Memory,
         read_whole,
@@ -167,4 +167,60 @@ fn a_backup_that_comes_and_goes_while_the_index_is_looked_at_is_no_damage() {
     let found = run(&volume, false);
     assert!(found.findings.is_empty(), "{:?}", found.findings);
     assert_eq!(restore(&volume, 2).unwrap(), files(3000, 30));
+}
+
+/// A backup that stores the second copy of a pack before the copies are listed for the `from`-th time, and the rest once
+/// the first copy was missed.
+struct SlowBackup {
+    inner: Arc<dyn Backend>,
+    from: usize,
+    second: (String, Vec<u8>),
+    rest: Vec<(String, Vec<u8>)>,
+    listings: AtomicUsize,
+    registration: Mutex<Option<Hold>>,
+}
+
+impl Meddler for SlowBackup {
+    fn before_list(&self, prefix: &str) {
+        if prefix == "mirror/packs/" && self.listings.fetch_add(1, Ordering::SeqCst) + 1 == self.from {
+            self.inner.replace(&self.second.0, &self.second.1).unwrap();
+        }
+    }
+
+    fn before_read(&self, name: &str, _bytes: u64) -> crate::backend::Result<()> {
+        // The index is loaded, what it lacks is listed, and of what is looked through, the second copy is asked for last.
+        if name == self.second.0 && self.listings.load(Ordering::SeqCst) > 2 {
+            for (name, bytes) in &self.rest {
+                self.inner.replace(name, bytes)?;
+            }
+            self.registration.lock().unwrap().take();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pack_that_is_being_stored_while_it_is_looked_for_is_no_damage() {
+    for from in [1, 2] {
+        let (inner, volume) = whole_volume();
+        let before: HashSet<String> = objects(&*inner).into_iter().map(|(name, _)| name).collect();
+        point(&volume, 2, &files(3000, 30));
+        let take = |name: String| {
+            let bytes = read_whole(&*inner, &name, u64::MAX).unwrap();
+            inner.delete(&name).unwrap();
+            (name, bytes)
+        };
+        let made = objects(&*inner).into_iter().map(|(name, _)| name).filter(|name| !before.contains(name));
+        let (mut second, rest): (Vec<_>, Vec<_>) =
+            made.map(take).partition(|(name, _)| name.starts_with("mirror/packs/"));
+        let second = second.pop().unwrap();
+        assert!(rest.iter().any(|(name, _)| second.0.ends_with(name)), "{}", second.0);
+        let registration = Mutex::new(Some(inner.register("00112233445566778899aabbccddeeff").unwrap()));
+        let meddler =
+            SlowBackup { inner: Arc::clone(&inner), from, second, rest, listings: AtomicUsize::new(0), registration };
+        let volume = open_volume(Arc::new(Meddled { inner, meddler }));
+        let found = run(&volume, false);
+        assert!(found.findings.is_empty(), "{from}: {:?}", found.findings);
+        assert_eq!(restore(&volume, 2).unwrap(), files(3000, 30), "{from}");
+    }
 }
