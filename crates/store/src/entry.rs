@@ -163,7 +163,8 @@ pub enum Extent {
         /// Bytes.
         length: u64,
     },
-    /// `length` bytes of the blob `blob`, from `offset` on.
+    /// `length` bytes of the blob `blob`, from `offset` on. Of no bytes: a blob that serves writers only
+    /// ([`crate::tree::region`]).
     Data {
         /// The blob.
         blob: BlobId,

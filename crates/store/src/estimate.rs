@@ -87,7 +87,7 @@ pub fn estimate(
             let Kind::File { size, content } = &entry.kind else { continue };
             found.bytes += size;
             let (index, mut of_file) = (reader.index(), 0);
-            let walked = reader.extents(content, &mut |extent| {
+            let walked = reader.extents_by_frame(content, &mut |_, extent| {
                 if let Extent::Data { blob, .. } = extent
                     && let Some(at) = index.find(&blob)
                     && near.comes(&at)

@@ -90,6 +90,8 @@ fn seeds() -> Vec<Seed> {
             Extent::Data { blob: BlobId([7; 32]), offset: 0, length: 5 },
         ]),
     ));
+    let pieces = [0, 3 << 20, 1 << 20].map(|length| Extent::Data { blob: BlobId([7; 32]), offset: 0, length });
+    let list = crate::tree::list_of_extents(&pieces);
     let frames = [PackedFrame {
         offset: 64,
         length: 100,
@@ -101,6 +103,7 @@ fn seeds() -> Vec<Seed> {
     segment.sort();
     vec![
         (crate::tree::page::fuzz_page, leaf.take()),
+        (crate::tree::fuzz_list, list),
         (crate::pack::fuzz_pack, crate::pack::encode_index(&frames)),
         (crate::index::fuzz_index, segment.encode()),
     ]

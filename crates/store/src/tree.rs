@@ -7,9 +7,12 @@
 mod content;
 pub mod page;
 mod read;
+pub mod region;
 mod write;
 
 pub use content::fuzz_list;
+#[cfg(test)]
+pub(crate) use content::list_of_extents;
 pub(crate) use content::{List, parse as parse_list, walk as walk_extents};
 pub use read::TreeReader;
 pub(crate) use read::parse_page;

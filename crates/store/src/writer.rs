@@ -37,7 +37,11 @@ use crate::{
     pack::{PackKind, build::FinishedPack},
     point::{PointText, ReplicaPlace, root_texts},
     reader::Reader,
-    tree::{TreeRoot, TreeWriter, walk_extents},
+    tree::{
+        TreeRoot, TreeWriter,
+        region::{self, PageHash, RegionWriter},
+        walk_extents,
+    },
     volume::Volume,
 };
 use packer::Packer;
@@ -169,6 +173,25 @@ impl Session {
 
     pub(crate) fn meta_lane(&self) -> Result<Lane<'_>, StoreError> {
         Lane::new(&self.shared, self.packer.queue(), PackKind::Meta)
+    }
+
+    /// Where the regions of files that change in place are listed, by one thread.
+    ///
+    /// # Errors
+    /// Where the compressor cannot be set up.
+    pub fn regions(&self) -> Result<RegionWriter<'_>, StoreError> {
+        Ok(RegionWriter::new(self.meta_lane()?))
+    }
+
+    /// The hash by which a page of a file is known again.
+    pub fn page_hash(&self, page: &[u8]) -> PageHash {
+        region::hash(self.shared.volume.keys(), page)
+    }
+
+    /// The length of a blob, if the volume has it.
+    pub fn length_of(&self, blob: &BlobId) -> Option<u32> {
+        let index = self.shared.index.read().unwrap_or_else(PoisonError::into_inner);
+        index.find(blob).map(|at| at.blob.length)
     }
 
     /// Starts the stream of entries of a point. Entries must be pushed in path order ([`resurgam_model::BytePath`]).

@@ -121,7 +121,8 @@ pub(crate) fn capture_at(
     let notes = Notes::new(&what.root);
     let names = Names::of_this_machine();
     let links = LinkNumbers::new(root.stat.device);
-    let shared = Shared { session, notes: &notes, names, links, meter, cancel, moment };
+    let reader = previous.as_ref().map(TreeReader::reader);
+    let shared = Shared { session, notes: &notes, names, links, meter, cancel, moment, previous: reader };
     let stop = Cancel::default();
     let (tree_root, unchanged) = thread::scope(|scope| {
         let (walked, batches) = bounded(WALK_AHEAD);
@@ -264,7 +265,7 @@ fn work(mut hand: Hand<'_>, stop: &Cancel, jobs: &Receiver<Job>, done: &Sender<D
             }
         }
     }
-    hand.lane.flush()?;
+    hand.flush()?;
     Ok(())
 }
 
@@ -404,7 +405,7 @@ impl Collector<'_> {
             return Err(SourceError::Cancelled);
         }
         if let Some(hand) = &mut self.spare_hand {
-            hand.lane.flush()?;
+            hand.flush()?;
         }
         Ok((self.tree.finish()?, self.unchanged))
     }
@@ -418,15 +419,20 @@ impl Collector<'_> {
         let mut job_bytes = 0;
         let items = std::mem::take(&mut batch.items);
         for item in items {
-            let previous = self.previous.find(&batch, &item, &mut path);
-            if let Some(entry) = previous.filter(|e| !item.incomplete && is_unchanged(e, &item.stat))
-                && self.is_stored(&entry)?
-            {
-                self.take_over(entry, &item.stat, &mut pending)?;
-                continue;
+            let mut content = None;
+            match self.previous.find(&batch, &item, &mut path) {
+                Some(entry) if !item.incomplete && is_unchanged(&entry, &item.stat) && self.is_stored(&entry)? => {
+                    self.take_over(entry, &item.stat, &mut pending)?;
+                    continue;
+                }
+                Some(Entry { kind: Kind::File { size, content: was }, .. }) if !matches!(was, Content::Inline(_)) => {
+                    content = Some((size, was));
+                }
+                _ => {}
             }
             batch.path_of(&item, &mut path);
-            let Some(work) = self.work_of(&batch, item, &path) else { continue };
+            let Some(mut work) = self.work_of(&batch, item, &path) else { continue };
+            work.previous = content;
             let several = work.stat.links > 1 && work.stat.kind != FileType::Directory;
             let identity = work.stat.identity();
             if several && self.is_known(&work.stat) {
@@ -481,7 +487,7 @@ impl Collector<'_> {
         };
         let dir = Arc::clone(&batch.dirs.get(item.dir)?.handle);
         let Item { stat, own, incomplete, .. } = item;
-        Some(Work { path, dir, name: name.to_owned(), stat, own, incomplete })
+        Some(Work { path, dir, name: name.to_owned(), stat, own, incomplete, previous: None })
     }
 
     /// Whether a name of this inode was met before; if not, it is now.

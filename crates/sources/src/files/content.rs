@@ -36,7 +36,9 @@ impl Hand<'_> {
                 return Ok(Attempt::Replaced);
             }
         }
-        let content = if before.may_have_holes() {
+        let content = if let Some(previous) = self.regions_of(work, &file, before)? {
+            self.read_in_place(work, &file, before, &previous)?
+        } else if before.may_have_holes() {
             self.read_sparse(work, &file, before.size)?
         } else if small {
             return self.read_small(work, &file, before, racy);

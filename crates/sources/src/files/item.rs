@@ -3,7 +3,10 @@
 use std::{ffi::CString, io, sync::Arc};
 
 use resurgam_model::BytePath;
-use resurgam_store::{Cancel, Content, Entry, Extent, Kind, Lane, Meter, Seen, Session, StoreError, Xattr};
+use resurgam_store::{
+    Cancel, Content, Entry, Extent, Kind, Lane, Meter, Reader, Seen, Session, StoreError, Xattr,
+    tree::region::RegionWriter,
+};
 use rustix::fs::FileType;
 
 use super::{
@@ -33,6 +36,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) meter: &'a Meter,
     pub(crate) cancel: &'a Cancel,
     pub(crate) moment: &'a dyn Moment,
+    /// What the previous point is read from.
+    pub(crate) previous: Option<&'a Reader>,
 }
 
 /// An item that has to be looked into.
@@ -45,6 +50,8 @@ pub(crate) struct Work {
     pub(crate) own: Option<Arc<Dir>>,
     /// A directory whose names could not all be read.
     pub(crate) incomplete: bool,
+    /// Of a file that the previous point has in many pieces: its size then, and its content.
+    pub(crate) previous: Option<(u64, Content)>,
 }
 
 /// What became of it.
@@ -110,13 +117,37 @@ pub(crate) struct Hand<'a> {
     pub(crate) buffer: Vec<u8>,
     /// For large files.
     pub(crate) window: Vec<u8>,
+    /// For files that change in place.
+    regions: Option<RegionWriter<'a>>,
     pub(crate) helpers: Helpers,
 }
 
 impl<'a> Hand<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>, helpers: Helpers) -> Result<Self, StoreError> {
         let lane = shared.session.lane()?;
-        Ok(Self { shared, lane, xattrs: XattrReader::new(), buffer: Vec::new(), window: Vec::new(), helpers })
+        Ok(Self {
+            shared,
+            lane,
+            xattrs: XattrReader::new(),
+            buffer: Vec::new(),
+            window: Vec::new(),
+            regions: None,
+            helpers,
+        })
+    }
+
+    pub(crate) fn region_writer(&mut self) -> Result<&mut RegionWriter<'a>, StoreError> {
+        let writer = match self.regions.take() {
+            Some(writer) => writer,
+            None => self.shared.session.regions()?,
+        };
+        Ok(self.regions.insert(writer))
+    }
+
+    /// Sends on its way what is still in hand. Call it before the hand is dropped.
+    pub(crate) fn flush(&mut self) -> Result<(), StoreError> {
+        self.lane.flush()?;
+        self.regions.as_mut().map_or(Ok(()), RegionWriter::flush)
     }
 
     /// Reads one item. `None`: it has been named as unread or gone.

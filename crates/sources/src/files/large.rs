@@ -24,7 +24,7 @@ use crate::error::SourceError;
 const WINDOW: usize = 2 * limits::BLOB_MAX;
 
 /// Files of more bytes are long: there is enough in one for several hands.
-const LONG: u64 = WINDOW as u64;
+pub(crate) const LONG: u64 = WINDOW as u64;
 
 /// A piece of a large file that any hand may store.
 pub(crate) struct Chunk {
@@ -55,7 +55,7 @@ impl Helpers {
 }
 
 /// The leave to read a long file, given back when it goes.
-struct Leave<'a>(&'a Sender<()>);
+pub(crate) struct Leave<'a>(&'a Sender<()>);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
@@ -65,10 +65,17 @@ impl Drop for Leave<'_> {
 }
 
 /// The chunks of one run that are in other hands.
-struct Outstanding {
+pub(crate) struct Outstanding {
     answer: Sender<(usize, Result<BlobId, StoreError>)>,
     answers: Receiver<(usize, Result<BlobId, StoreError>)>,
     count: usize,
+}
+
+impl Outstanding {
+    pub(crate) fn new() -> Self {
+        let (answer, answers) = crossbeam_channel::unbounded();
+        Self { answer, answers, count: 0 }
+    }
 }
 
 impl Hand<'_> {
@@ -108,7 +115,7 @@ impl Hand<'_> {
     }
 
     /// Helps whoever reads a long file, until that is done.
-    fn wait_for_leave<'h>(&mut self, helpers: &'h Helpers) -> Leave<'h> {
+    pub(crate) fn wait_for_leave<'h>(&mut self, helpers: &'h Helpers) -> Leave<'h> {
         loop {
             select_biased! {
                 recv(helpers.leave) -> _ => return Leave(&helpers.give_back),
@@ -151,8 +158,7 @@ impl Hand<'_> {
         let _ = fadvise(file, start, std::num::NonZeroU64::new(length), Advice::Sequential);
         let (mut position, mut end_of_run) = (start, start.saturating_add(length));
         let (mut begin, mut end) = (0, 0);
-        let (answer, answers) = crossbeam_channel::unbounded();
-        let mut outstanding = Outstanding { answer, answers, count: 0 };
+        let mut outstanding = Outstanding::new();
         loop {
             if self.shared.cancel.is_cancelled() {
                 return Err(Failure::Job(SourceError::Cancelled));
@@ -182,7 +188,12 @@ impl Hand<'_> {
     }
 
     /// Offers a chunk to the others, or stores it.
-    fn store(&mut self, bytes: &[u8], extents: &mut Vec<Extent>, outstanding: &mut Outstanding) -> Result<(), Failure> {
+    pub(crate) fn store(
+        &mut self,
+        bytes: &[u8],
+        extents: &mut Vec<Extent>,
+        outstanding: &mut Outstanding,
+    ) -> Result<(), Failure> {
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         let index = extents.len();
         extents.push(Extent::Data { blob: BlobId([0; 32]), offset: 0, length });
@@ -205,7 +216,7 @@ impl Hand<'_> {
     }
 
     /// Waits until every chunk is stored, storing those that nobody has taken.
-    fn collect(&mut self, extents: &mut [Extent], outstanding: Outstanding) -> Result<(), Failure> {
+    pub(crate) fn collect(&mut self, extents: &mut [Extent], outstanding: Outstanding) -> Result<(), Failure> {
         let Outstanding { answer, answers, mut count } = outstanding;
         // From here on the channel ends when no other hand holds a chunk of this run.
         drop(answer);

@@ -2,6 +2,7 @@
 
 mod captures;
 mod changing;
+mod in_place;
 mod restores;
 
 use std::{
@@ -39,6 +40,8 @@ struct Pool {
 struct Taken {
     captured: Captured,
     read: u64,
+    /// Bytes that the volume grew by.
+    added: u64,
 }
 
 fn signing() -> SigningKey {
@@ -78,8 +81,8 @@ impl Pool {
             kind: PointKind::ExpressFull,
             unread: captured.unread.len() as u64,
         };
-        session.commit(&captured.root, &new, &signing())?;
-        Ok(Taken { captured, read: meter.read.get() })
+        let (text, _) = session.commit(&captured.root, &new, &signing())?;
+        Ok(Taken { captured, read: meter.read.get(), added: text.added_bytes })
     }
 
     fn take(&self, root: &Path) -> Taken {

@@ -21,6 +21,19 @@ fn cut_behind(id: Option<&BlobId>) -> bool {
     id.is_some_and(|id| id.0[31] == 0)
 }
 
+/// The bytes of a list.
+fn list<T>(depth: u8, items: &[T], put: impl Fn(&mut Vec<u8>, &T)) -> Vec<u8> {
+    let mut bytes = vec![VERSION, depth];
+    put_number(&mut bytes, items.len() as u64);
+    items.iter().for_each(|item| put(&mut bytes, item));
+    bytes
+}
+
+/// The bytes of a list of extents that is not cut any further.
+pub(crate) fn list_of_extents(extents: &[Extent]) -> Vec<u8> {
+    list(1, extents, put_extent)
+}
+
 /// Splits `items` into lists and stores each.
 fn level<T>(
     depth: u8,
@@ -37,10 +50,7 @@ fn level<T>(
         let full = count == LIST_LENGTH || (count >= LIST_LENGTH / 16 && cut_behind(name(&items[end - 1])));
         if full || end == items.len() {
             let part = &items[start..end];
-            let mut bytes = vec![VERSION, depth];
-            put_number(&mut bytes, part.len() as u64);
-            part.iter().for_each(|item| put(&mut bytes, item));
-            lists.push(ListRef { list: store(&bytes)?, length: part.iter().map(&length).sum() });
+            lists.push(ListRef { list: store(&list(depth, part, &put))?, length: part.iter().map(&length).sum() });
             start = end;
         }
     }
@@ -55,7 +65,14 @@ pub(super) fn content(
     if extents.len() <= EXTENTS_INLINE {
         return Ok(Content::Extents(extents));
     }
-    let mut lists = level(1, &extents, Extent::blob, put_extent, Extent::length, store)?;
+    listed(level(1, &extents, Extent::blob, put_extent, Extent::length, store)?, store)
+}
+
+/// Content made of lists of extents; `store` stores a metadata blob.
+pub(super) fn listed(
+    mut lists: Vec<ListRef>,
+    store: &mut dyn FnMut(&[u8]) -> Result<BlobId, StoreError>,
+) -> Result<Content, StoreError> {
     let mut depth = 1;
     while lists.len() > EXTENTS_INLINE && depth < LIST_DEPTH_MAX {
         depth += 1;
@@ -88,6 +105,25 @@ pub(crate) fn parse(bytes: &[u8], depth: u8) -> Option<List> {
     input.is_empty().then_some(list)
 }
 
+/// The lists of extents that `lists` of this depth are made of, in order.
+pub(super) fn lists_of_extents(reader: &Reader, depth: u8, lists: &[ListRef]) -> Result<Vec<ListRef>, StoreError> {
+    if depth <= 1 {
+        return Ok(lists.to_vec());
+    }
+    let mut found = Vec::new();
+    for reference in lists {
+        match parse(&reader.meta(&reference.list)?, depth) {
+            Some(List::Lists(lists)) => found.extend(lists_of_extents(reader, depth - 1, &lists)?),
+            _ => return Err(no_list(&reference.list)),
+        }
+    }
+    Ok(found)
+}
+
+fn no_list(id: &BlobId) -> StoreError {
+    StoreError::corrupt(format!("blob {id}"), "it is no list of extents")
+}
+
 /// Calls `each` for every extent, and `list` for every list blob before it is read.
 pub(crate) fn walk(
     reader: &Reader,
@@ -117,7 +153,7 @@ fn walk_lists(
         match parse(&blob, depth) {
             Some(List::Extents(extents)) => extents.into_iter().try_for_each(&mut *each)?,
             Some(List::Lists(lists)) => walk_lists(reader, depth - 1, &lists, list, each)?,
-            None => return Err(StoreError::corrupt(format!("blob {}", reference.list), "it is no list of extents")),
+            None => return Err(no_list(&reference.list)),
         }
     }
     Ok(())
@@ -126,6 +162,10 @@ fn walk_lists(
 /// For fuzzing: a list of extents, on any bytes.
 pub fn fuzz_list(bytes: &[u8]) {
     for depth in 1..=LIST_DEPTH_MAX {
-        let _ = parse(bytes, depth);
+        if let Some(List::Extents(extents)) = parse(bytes, depth) {
+            let length = extents.iter().fold(0, |sum: u64, extent| sum.saturating_add(extent.length()));
+            let hashes = bytes.iter().copied().cycle().take(length.div_ceil(4096).min(1 << 10) as usize * 12);
+            super::region::fuzz_region(&extents, &hashes.collect::<Vec<u8>>());
+        }
     }
 }

@@ -186,7 +186,8 @@ impl Trees<'_> {
             true
         };
         let walked = walk_extents(&self.reader, content, list, &mut |extent| {
-            if let Extent::Data { blob, .. } = extent {
+            // What serves writers only is missed by no restore.
+            if let Extent::Data { blob, length: 1.., .. } = extent {
                 whole &= self.lost.is_sound(&blob);
             }
             Ok(())

@@ -85,15 +85,15 @@ pub(super) fn fill(
     let (answer, answers) = crossbeam_channel::unbounded();
     let (mut position, mut written_to, mut count, mut outstanding) = (0_u64, 0_u64, 0_u64, 0_usize);
     let mut fault = None;
-    let mut next = |extent: Extent| {
-        let at = position;
-        position = position.saturating_add(extent.length());
+    let mut next = |(at, extent): (u64, Extent)| {
+        let end = at.saturating_add(extent.length());
+        position = position.max(end);
         let result = match extent {
             _ if context.is_over() => Err(Fault::Over),
-            _ if position > size => Err(wrong_length(position, size)),
+            _ if end > size => Err(wrong_length(end, size)),
             Extent::Hole { .. } => Ok(()),
             Extent::Data { blob, offset, length } => {
-                (count, written_to) = (count + 1, position);
+                (count, written_to) = (count + 1, written_to.max(end));
                 let piece = Piece { at, blob, offset, length, answer: answer.clone() };
                 match if count < HELP_FROM { Err(piece) } else { offer(pieces, piece) } {
                     Ok(()) => {
@@ -115,9 +115,9 @@ pub(super) fn fill(
     };
     // From a far place, what comes is asked for while what came before is still on its way.
     let mut window = Window::of_extents(context.reader);
-    let read = context.reader.extents(content, &mut |extent| {
+    let read = context.reader.extents_by_frame(content, &mut |at, extent| {
         let bytes = window.want(&extent);
-        window.push(extent, bytes);
+        window.push((at, extent), bytes);
         if window.is_full() {
             while !window.is_low() {
                 window.pop().map_or(Ok(()), &mut next)?;

@@ -1,0 +1,235 @@
+//! Files that change in place, such as databases and disk images: all of one is read, and what is stored of it is the pages
+//! that changed since the previous point.
+//!
+//! Which files: those that begin like a database or an image ([`super::kinds`]), those that were taken so before, and
+//! those that changed and are as long as they were, or longer, by whole pages.
+
+use std::ops::Range;
+
+use resurgam_store::{
+    BlobId, Content, Extent, ListRef,
+    limits::PAGE,
+    tree::region::{HOLE, Page, PageHash, REGION, Region, extents, new_blobs, plan, regions},
+};
+use rustix::{
+    fd::OwnedFd,
+    fs::{Advice, SeekFrom, fadvise},
+    io::Errno,
+};
+
+use super::{
+    content::read_fully,
+    item::{Failure, Hand, Work},
+    kinds::{HEAD, changes_in_place},
+    large::{LONG, Outstanding},
+    stat::Stat,
+};
+use crate::error::SourceError;
+
+/// Shorter files are not worth the lists.
+const IN_PLACE_MIN: u64 = 1 << 20;
+/// New blobs after which the regions that wait for their names are listed.
+const BLOBS_AT_ONCE: usize = 64;
+
+/// A region whose new blobs are being stored.
+struct Unlisted {
+    length: usize,
+    hashes: Vec<PageHash>,
+    pages: Vec<Page>,
+    /// Its new blobs, among those of the batch.
+    blobs: Range<usize>,
+}
+
+/// Regions in the order of the file. The batch goes on from the listed ones.
+#[derive(Default)]
+struct Taken {
+    listed: Vec<ListRef>,
+    unlisted: Vec<Result<ListRef, Unlisted>>,
+    /// The new blobs of the batch. Their names come later.
+    blobs: Vec<Extent>,
+}
+
+impl Hand<'_> {
+    /// The regions that the previous point has of a file; `None`: it is not to be taken by regions.
+    pub(crate) fn regions_of(
+        &self,
+        work: &Work,
+        file: &OwnedFd,
+        before: &Stat,
+    ) -> Result<Option<Vec<ListRef>>, Failure> {
+        if before.size < IN_PLACE_MIN {
+            return Ok(None);
+        }
+        let mut known = Vec::new();
+        if let (Some((size, content)), Some(reader)) = (&work.previous, self.shared.previous) {
+            known = regions(reader, content)?;
+            let is_region = |list: &ListRef| Region::read(reader, list).map(|region| region.is_some());
+            if known.first().map_or(Ok(false), is_region)? {
+                return Ok(Some(known));
+            }
+            known.clear();
+            let whole_pages = |size: u64| size.is_multiple_of(PAGE as u64);
+            if *size >= IN_PLACE_MIN && *size <= before.size && whole_pages(*size) && whole_pages(before.size) {
+                return Ok(Some(known));
+            }
+        }
+        let mut head = [0; HEAD];
+        let read = read_fully(file, &mut head, 0)?;
+        Ok(changes_in_place(&head[..read]).then_some(known))
+    }
+
+    /// Takes a file of `before.size` bytes by regions, of which the previous point has these.
+    pub(crate) fn read_in_place(
+        &mut self,
+        work: &Work,
+        file: &OwnedFd,
+        before: &Stat,
+        previous: &[ListRef],
+    ) -> Result<Content, Failure> {
+        let helpers = self.helpers.clone();
+        let _leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers));
+        // Only advice: whether it is taken changes nothing but the speed.
+        let _ = fadvise(file, 0, None, Advice::Sequential);
+        let mut window = std::mem::take(&mut self.window);
+        if window.len() < REGION {
+            window.resize(REGION, 0);
+        }
+        let result = self.take_regions(file, before, previous, &mut window);
+        self.window = window;
+        self.shared.moment.reading(&work.path);
+        result
+    }
+
+    fn take_regions(
+        &mut self,
+        file: &OwnedFd,
+        before: &Stat,
+        previous: &[ListRef],
+        window: &mut [u8],
+    ) -> Result<Content, Failure> {
+        let mut taken = Taken::default();
+        let mut outstanding = Outstanding::new();
+        for (number, start) in (0..before.size).step_by(REGION).enumerate() {
+            if self.shared.cancel.is_cancelled() {
+                return Err(Failure::Job(SourceError::Cancelled));
+            }
+            let wanted = usize::try_from(before.size - start).unwrap_or(REGION).min(REGION);
+            let (length, hashes) = self.read_region(file, start, &mut window[..wanted], before.may_have_holes())?;
+            if length == 0 {
+                break;
+            }
+            let region = self.region(previous.get(number), &window[..length], hashes, &mut taken, &mut outstanding)?;
+            taken.unlisted.push(region);
+            if taken.blobs.len() >= BLOBS_AT_ONCE {
+                let batch = std::mem::replace(&mut outstanding, Outstanding::new());
+                self.list(&mut taken, batch)?;
+            }
+            if length < wanted {
+                break;
+            }
+        }
+        self.list(&mut taken, outstanding)?;
+        Ok(self.region_writer()?.content(taken.listed)?)
+    }
+
+    /// Reads a region and hashes its pages. Returns how many bytes there were: fewer if the file became shorter meanwhile.
+    fn read_region(
+        &self,
+        file: &OwnedFd,
+        start: u64,
+        window: &mut [u8],
+        has_holes: bool,
+    ) -> Result<(usize, Vec<PageHash>), Failure> {
+        let mut hashes = vec![HOLE; window.len().div_ceil(PAGE)];
+        let (mut position, mut length) = (0, window.len());
+        while position < length {
+            let data = if has_holes { next_data(file, start, position..length)? } else { position..length };
+            if data.is_empty() {
+                window[position..].fill(0);
+                break;
+            }
+            // Whole pages: what of one lies in a hole reads as zeros.
+            let data = data.start / PAGE * PAGE..data.end.next_multiple_of(PAGE).min(length);
+            window[position..data.start.max(position)].fill(0);
+            let read = read_fully(file, &mut window[data.clone()], start + data.start as u64)?;
+            self.shared.meter.read.add(read as u64);
+            if read < data.len() {
+                length = data.start + read;
+            }
+            let pages = window[data.start..data.start + read].chunks(PAGE);
+            for (hash, page) in hashes[data.start / PAGE..].iter_mut().zip(pages) {
+                *hash = self.shared.session.page_hash(page);
+            }
+            position = data.end;
+        }
+        hashes.truncate(length.div_ceil(PAGE));
+        Ok((length, hashes))
+    }
+
+    /// Finds out what has changed in a region, and stores it.
+    fn region(
+        &mut self,
+        known: Option<&ListRef>,
+        bytes: &[u8],
+        hashes: Vec<PageHash>,
+        taken: &mut Taken,
+        outstanding: &mut Outstanding,
+    ) -> Result<Result<ListRef, Unlisted>, Failure> {
+        let mut previous = Region::default();
+        if let (Some(list), Some(reader)) = (known, self.shared.previous) {
+            previous = Region::read(reader, list)?.unwrap_or_default();
+            let same = list.length == bytes.len() as u64 && previous.is(&hashes);
+            if same && self.shared.session.has(reader, &Content::Listed { depth: 1, lists: vec![*list] })? {
+                return Ok(Ok(*list));
+            }
+        }
+        let session = self.shared.session;
+        let pages = plan(&previous, &hashes, bytes.len(), &|blob| session.length_of(blob));
+        let first = taken.blobs.len();
+        for ranges in new_blobs(&pages, bytes.len()) {
+            let blob = ranges.into_iter().map(|range| &bytes[range]).collect::<Vec<_>>().concat();
+            self.store(&blob, &mut taken.blobs, outstanding)?;
+        }
+        Ok(Err(Unlisted { length: bytes.len(), hashes, pages, blobs: first..taken.blobs.len() }))
+    }
+
+    /// Lists the regions of a batch, once their blobs are stored.
+    fn list(&mut self, taken: &mut Taken, outstanding: Outstanding) -> Result<(), Failure> {
+        self.collect(&mut taken.blobs, outstanding)?;
+        for region in taken.unlisted.drain(..) {
+            let list = match region {
+                Ok(list) => list,
+                Err(Unlisted { length, hashes, pages, blobs }) => {
+                    let hashes = self.lane.put(hashes.as_flattened())?;
+                    let new: Vec<BlobId> = taken.blobs[blobs].iter().filter_map(Extent::blob).copied().collect();
+                    self.region_writer()?.region(hashes, &extents(&pages, length, &new))?
+                }
+            };
+            taken.listed.push(list);
+        }
+        taken.blobs.clear();
+        Ok(())
+    }
+}
+
+/// The next data of a region that begins at `start` in a file; empty at the end: nothing but a hole.
+fn next_data(file: &OwnedFd, start: u64, within: Range<usize>) -> Result<Range<usize>, Failure> {
+    let end_of_region = start + within.end as u64;
+    let place = |position: u64| usize::try_from(position.min(end_of_region) - start).unwrap_or(within.end);
+    let data = match rustix::fs::seek(file, SeekFrom::Data(start + within.start as u64)) {
+        Ok(data) => data,
+        Err(Errno::NXIO) => return Ok(within.end..within.end),
+        // A file system that knows no holes: all of it is data.
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(within),
+        Err(error) => return Err(error.into()),
+    };
+    if data >= end_of_region {
+        return Ok(within.end..within.end);
+    }
+    match rustix::fs::seek(file, SeekFrom::Hole(data)) {
+        Ok(hole) => Ok(place(data)..place(hole).max(place(data) + 1)),
+        // Cut off while we look: the last look will show it.
+        Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NXIO) => Ok(place(data)..within.end),
+        Err(error) => Err(error.into()),
+    }
+}
