@@ -1,6 +1,8 @@
 """Resurgam beside restic, rustic, borg and bupstash, on five data sets, in one run.
 
-    python3 benches/peers [--data ABCDE] [--scale 1] [--repeats 3] [--out docs/benchmarks.md]
+    cargo build --release --bin resurgam
+    cargo build --release -p resurgam-store --example limits
+    python3 benches/peers [--data ABCDE] [--tools NAME,…] [--scale 1] [--repeats 3] [--out docs/benchmarks.md]
 
 Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
@@ -19,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from data import DATA_SETS  # noqa: E402
-from measure import measure, size_mb, touch_memory  # noqa: E402
+from measure import limits, measure, size_mb, touch_memory  # noqa: E402
 from table import page  # noqa: E402
 from tools import TOOLS  # noqa: E402
 
@@ -73,15 +75,17 @@ def copy(source, to):
 def main():
     ask = argparse.ArgumentParser(prog="benches/peers", description=__doc__.split("\n")[0])
     ask.add_argument("--data", default="ABCDE", help="letters of the data sets")
+    ask.add_argument("--tools", help="only these, with commas between; otherwise all that are there")
     ask.add_argument("--scale", type=float, default=1.0, help="a part of the sizes, to try it out")
     ask.add_argument("--repeats", type=int, default=3)
     ask.add_argument("--out", type=Path, help="where the page goes; otherwise to standard output")
     given = ask.parse_args()
     os.environ.setdefault("RESURGAM_BIN", str(ROOT / "target/release/resurgam"))
-    there = [tool for tool in TOOLS if tool.find() and os.access(tool.find(), os.X_OK)]
-    missing = [tool.name for tool in TOOLS if tool not in there]
+    asked = given.tools.split(",") if given.tools else [tool.name for tool in TOOLS]
+    there = [tool for tool in TOOLS if tool.name in asked and tool.find() and os.access(tool.find(), os.X_OK)]
+    missing = [tool.name for tool in TOOLS if tool.name in asked and tool not in there]
     base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", "/dev/shm")))
-    results, versions = {}, {}
+    results, bounds, versions = {}, {}, {}
     try:
         for data in (data for data in DATA_SETS if data.letter in given.data):
             pristine, tree = base / "pristine" / data.letter, base / data.letter
@@ -89,6 +93,7 @@ def main():
             data.make(pristine, given.scale)
             shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
             warm_mb = int(size_mb(tree) * 1.5) + 100
+            bounds[data] = limits(tree, base / "work", ROOT / "target/release/examples/limits")
             steps = results[data] = {}
             for turn in range(given.repeats):
                 for kind in there:
@@ -111,7 +116,7 @@ def main():
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
         + (f" **Not there: {', '.join(missing)}.**" if missing else ""),
     ]
-    text = page(results, there, notes)
+    text = page(results, bounds, there, notes)
     if given.out:
         given.out.write_text(text)
     else:

@@ -22,8 +22,8 @@ def ratio(ours, peers, field, lean=False):
     return f"{getattr(ours, field) / best:.2f}" if best > 0 else "-"
 
 
-def page(results, tools, notes):
-    """`results`: {data set: {step: {tool: [Cost]}}}."""
+def page(results, limits, tools, notes):
+    """`results`: {data set: {step: {tool: [Cost]}}}; `limits`: {data set: lines}."""
     lines = ["# Beside the others", "", *notes, ""]
     names = [tool.name for tool in tools]
     for data, steps in results.items():
@@ -36,5 +36,5 @@ def page(results, tools, notes):
             peers = [cost for name, cost in costs.items() if cost and name != "resurgam"]
             ratios = ", ".join(ratio(ours, peers, field) for field in ("wall", "cpu", "peak_mb")) if ours else "-"
             lines.append(f"| {step} | " + " | ".join(cell(costs[name]) for name in names) + f" | {ratios} |")
-        lines.append("")
+        lines += ["", "Limits:", "", "```", *limits[data], "```", ""]
     return "\n".join(lines)
