@@ -24,6 +24,7 @@ mod fidelity;
 mod first_run;
 mod incremental;
 mod kills;
+mod month;
 mod native;
 mod postgres;
 mod power_cut;

@@ -9,6 +9,7 @@
 //! | [`read_only::ReadOnly`] | any of them, for reading alone |
 //! | [`faulty::Faulty`] (testkit) | any of them, failing where a test wants it |
 //! | `meddled` (tests) | any of them, with others at work between two calls |
+//! | `staged` (tests) | any of them, seen by several processes that a schedule hands the turn to, call by call |
 //! | [`directory::Directory`] on [`simulated::SimulatedDisk`] (testkit) | power cuts at every operation |
 
 use std::time::Duration;
@@ -34,6 +35,8 @@ pub mod faulty;
 pub(crate) mod meddled;
 #[cfg(any(test, feature = "testkit"))]
 pub mod simulated;
+#[cfg(test)]
+pub(crate) mod staged;
 
 /// What every backend call returns.
 pub type Result<T> = std::result::Result<T, BackendError>;

@@ -11,8 +11,8 @@
 //! |---|---|---|---|---|
 //! | **backup** | of one replica: its lock. Of two: packs and segments have names of their own | a point appears only when all of it is durable | a point is deleted or seen, never half | registration before the index is read; condemned list before registration is looked at; barrier |
 //! | **restore, list, verify** | | nothing is written | a point being restored stays readable until a collection | a pack that is gone sends the reader to the index again; only what no point needs is deleted |
-//! | **expire** | | | deleting is idempotent; the lock `points-…` of a replica, also against whoever takes in points that the catalog lacks | the collector reads the names of points once; a point that vanishes later only keeps data a little longer |
-//! | **give up, put back** (parts of vaults) | its document is in `deleted/` before it leaves `replicas/` | as expire | idempotent | points are listed first, `deleted/` after them; what was put back meanwhile is a new point, looked at before anything is deleted |
+//! | **expire** | | | deleting is idempotent; the lock `points-…` of a replica, also against whoever takes in points that the catalog lacks | a point that vanishes while the collector reads it only keeps data a little longer |
+//! | **give up, put back** (parts of vaults) | its document is in `deleted/` before it leaves `replicas/` | as expire | idempotent | points are listed first, `deleted/` after them; what was in neither when its turn came is new, and looked at, in both places, before anything is deleted |
 //! | **collect** | | | | the lock `collector`; its holder is fenced by the kernel, or asks before each deletion whether it holds its lease still; what it had begun is on the list |
 
 mod mark;
@@ -139,25 +139,23 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     let mut list = condemned(volume)?;
     let mut loaded = Loaded::segments(volume)?;
     loaded.match_packs(volume)?;
-    if writers.is_empty() && !how.dry_run {
+    // Asked again: what was seen and no segment covers may be that of a writer that began meanwhile.
+    let idle = writers.is_empty() && volume.backend().writers()?.alive.is_empty();
+    if idle && !how.dry_run {
         loaded.adopt(volume, lock, &registered.dead)?;
     }
     for pack in &list.packs {
         loaded.index.exclude(*pack);
     }
-    let points: HashSet<PointName> = volume.point_names()?.into_iter().collect();
     let mut marks = Marks::new(Reader::with_index(volume, Arc::new(loaded.index)), &list.packs);
-    marks.points(volume, points.iter(), cancel)?;
-    // After the points: one that is given up meanwhile is in one of the two listings.
-    marks.deleted(volume, &volume.deleted_names()?, cancel)?;
+    marks.all(volume, cancel)?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
 
     // Where a collector was killed before it looked who is registered, everybody who is now may have been then.
     let waiting = list.waiting_for.get_or_insert_with(|| writers.clone());
     let passed = waiting.iter().all(|writer| !writers.contains(writer));
     let usage = marks.usage();
-    let chosen =
-        choose(&usage, how.rewrite_below_percent, !writers.is_empty(), &loaded_objects(&loaded.objects, marks.index()));
+    let chosen = choose(&usage, how.rewrite_below_percent, !idle, &loaded_objects(&loaded.objects, marks.index()));
     if how.dry_run {
         done.deleted = (chosen.dead.len() + list.packs.len()) as u64;
         done.rewritten = chosen.rewrite.len() as u64;
@@ -167,6 +165,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     }
     let before = marks.index().packs().map(|pack| (pack.id, pack)).collect();
     if passed {
+        spare(volume, &mut list, &marks.seen)?;
         delete(volume, lock, &mut list, &before, &mut done)?;
     }
     // What is dead goes first: on a full disk that makes the room for moving the rest.
@@ -183,7 +182,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
             done.moved_bytes += repack::repack(volume, &marks, &ids, cancel)?;
             done.rewritten += ids.len() as u64;
         }
-        condemn(volume, lock, &mut list, &ids, &points, &before, &mut done)?;
+        condemn(volume, lock, &mut list, &ids, &marks.seen, &before, &mut done)?;
     }
     done.waiting = list.packs.len() as u64;
     volume
@@ -244,7 +243,7 @@ fn condemn(
     lock: &dyn Held,
     list: &mut Condemned,
     packs: &[PackId],
-    points: &HashSet<PointName>,
+    seen: &HashSet<PointName>,
     known: &std::collections::HashMap<PackId, IndexedPack>,
     done: &mut Collected,
 ) -> Result<(), StoreError> {
@@ -258,17 +257,27 @@ fn condemn(
         list.waiting_for = Some(writers);
         return write_condemned(volume, list);
     }
-    // Points that were made since the marking began: they may rely on what was condemned under them.
-    let new: Vec<PointName> = volume.point_names()?.into_iter().filter(|name| !points.contains(name)).collect();
+    spare(volume, list, seen)?;
+    delete(volume, lock, list, known, done)
+}
+
+/// Takes packs off the list that are needed by points whose needs nobody has marked: made since the marking began, or put
+/// back between two listings. They may rely on what was condemned under them.
+fn spare(volume: &Arc<Volume>, list: &mut Condemned, seen: &HashSet<PointName>) -> Result<(), StoreError> {
+    let is_new = |name: &PointName| !seen.contains(name);
+    if !volume.point_names()?.iter().any(is_new) && !volume.deleted_names()?.iter().any(is_new) {
+        return Ok(());
+    }
     let mut loaded = Loaded::segments(volume)?;
     loaded.match_packs(volume)?;
     for pack in &list.packs {
         loaded.index.exclude(*pack);
     }
     let mut marks = Marks::new(Reader::with_index(volume, Arc::new(loaded.index)), &list.packs);
-    marks.points(volume, new.iter(), &Cancel::default())?;
+    marks.seen.clone_from(seen);
+    marks.all(volume, &Cancel::default())?;
     list.packs.retain(|pack| !marks.rescued.contains(pack));
-    delete(volume, lock, list, known, done)
+    Ok(())
 }
 
 /// Deletes every pack of the list: first from the index, then for good, then from the list. The collector asks before each
@@ -337,5 +346,7 @@ fn rewrite_segments(
     Ok(())
 }
 
+#[cfg(test)]
+mod schedules;
 #[cfg(test)]
 mod tests;

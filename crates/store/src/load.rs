@@ -117,13 +117,14 @@ impl Loaded {
     /// segment, get one; damaged segments go, and so do the registrations of
     /// the dead. Only for who holds the collector's lock and knows of no writer at work.
     pub(crate) fn adopt(&mut self, volume: &Volume, lock: &dyn Held, dead: &[String]) -> Result<(), StoreError> {
-        if let Some(unindexed) = self.index.segments().get(self.objects.len()) {
-            let (object, _) = write_segment(volume, &mut volume.sealer()?, unindexed)?;
-            self.objects.push(object);
-        }
+        // First what was half: were this stopped before it, a segment would tell of packs without a first copy.
         for pack in &self.half {
             let bytes = backend::read_whole(volume.backend(), &pack.mirror(), PACK_MAX)?;
             volume.backend().replace(&pack.object(), &bytes)?;
+        }
+        if let Some(unindexed) = self.index.segments().get(self.objects.len()) {
+            let (object, _) = write_segment(volume, &mut volume.sealer()?, unindexed)?;
+            self.objects.push(object);
         }
         for (object, _) in &self.damaged {
             if object.starts_with(INDEX) {

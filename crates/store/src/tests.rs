@@ -18,6 +18,10 @@ pub(crate) fn signing() -> SigningKey {
 }
 
 pub(crate) fn new_volume(backend: Arc<dyn Backend>) -> Arc<Volume> {
+    new_volume_with(backend, &[])
+}
+
+pub(crate) fn new_volume_with(backend: Arc<dyn Backend>, features: &[&str]) -> Arc<Volume> {
     let keys = VolumeKeys { identity: Secret::new([1; 32]), sealing: Secret::new([2; 32]) };
     let slots = vec![Slot::clear(&keys)];
     let volume = VolumeId::from_random([3; 16]);
@@ -28,7 +32,7 @@ pub(crate) fn new_volume(backend: Arc<dyn Backend>) -> Arc<Volume> {
         signing: &signing(),
         keys,
         slots,
-        features: &[],
+        features,
         created: Timestamp::UNIX_EPOCH,
     };
     Arc::new(Volume::create(backend, new).unwrap())

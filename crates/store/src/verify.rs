@@ -141,7 +141,10 @@ fn load_index(
     let mut loaded = Loaded::segments(volume)?;
     let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
-    let uncovered: Vec<PackId> = loaded.unindexed().map(|pack| pack.id).collect();
+    // What a killed collector had taken out of the index and not yet away is on its list.
+    let condemned = crate::collect::condemned(volume)?.packs;
+    let uncovered: Vec<PackId> =
+        loaded.unindexed().map(|pack| pack.id).filter(|pack| !condemned.contains(pack)).collect();
     if damaged == 0 && uncovered.is_empty() {
         return Ok(loaded);
     }

@@ -13,6 +13,8 @@ use crate::error::{BackendError, Fault};
 struct State {
     objects: BTreeMap<String, Arc<Vec<u8>>>,
     held: BTreeSet<String>,
+    /// Everybody who registered and was not forgotten.
+    writers: BTreeSet<String>,
 }
 
 /// Objects in a map. Clones share it.
@@ -20,6 +22,13 @@ struct State {
 pub struct Memory(Arc<Mutex<State>>);
 
 impl Memory {
+    /// The same objects in a place of its own, where nothing is held and nobody is registered.
+    #[cfg(test)]
+    pub(crate) fn copied(&self) -> Self {
+        let objects = self.state().objects.clone();
+        Self(Arc::new(Mutex::new(State { objects, ..State::default() })))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -36,6 +45,10 @@ impl Memory {
 fn failed(attempt: &'static str, name: &str, kind: io::ErrorKind) -> BackendError {
     let source = io::Error::from(kind);
     BackendError { attempt, object: format!("memory:{name}"), kind: Fault::of(&source), source }
+}
+
+fn registration(writer: &str) -> String {
+    format!("writer/{writer}")
 }
 
 struct Taken {
@@ -119,15 +132,24 @@ impl Backend for Memory {
     }
 
     fn register(&self, writer: &str) -> Result<Hold> {
-        self.hold(format!("writer/{writer}")).ok_or_else(|| failed("register", writer, io::ErrorKind::AlreadyExists))
+        let taken = || failed("register", writer, io::ErrorKind::AlreadyExists);
+        let hold = self.hold(registration(writer)).ok_or_else(taken)?;
+        self.state().writers.insert(writer.to_owned());
+        Ok(hold)
     }
 
     fn writers(&self) -> Result<Writers> {
-        let alive = self.state().held.iter().filter_map(|key| key.strip_prefix("writer/")).map(str::to_owned).collect();
-        Ok(Writers { alive, dead: Vec::new() })
+        let state = self.state();
+        let (alive, dead) =
+            state.writers.iter().cloned().partition(|writer| state.held.contains(&registration(writer)));
+        Ok(Writers { alive, dead })
     }
 
-    fn forget_writer(&self, _writer: &str) -> Result<()> {
+    fn forget_writer(&self, writer: &str) -> Result<()> {
+        let mut state = self.state();
+        if !state.held.contains(&registration(writer)) {
+            state.writers.remove(writer);
+        }
         Ok(())
     }
 

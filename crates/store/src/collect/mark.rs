@@ -36,6 +36,8 @@ pub(crate) struct Marks {
     bits: Vec<Vec<u64>>,
     /// Condemned packs that turned out to be needed.
     pub(super) rescued: HashSet<PackId>,
+    /// Points whose needs are marked. One that was on its way between `replicas/` and `deleted/` may have been missed.
+    pub(super) seen: HashSet<PointName>,
     condemned: HashSet<PackId>,
 }
 
@@ -43,7 +45,8 @@ impl Marks {
     pub(super) fn new(reader: Reader, condemned: &[PackId]) -> Self {
         let index = reader.index();
         let bits = index.segments().iter().map(|segment| vec![0; segment.blobs.len().div_ceil(64)]).collect();
-        Self { reader, index, bits, rescued: HashSet::new(), condemned: condemned.iter().copied().collect() }
+        let condemned = condemned.iter().copied().collect();
+        Self { reader, index, bits, rescued: HashSet::new(), seen: HashSet::new(), condemned }
     }
 
     pub(super) fn index(&self) -> &Index {
@@ -54,49 +57,48 @@ impl Marks {
         &self.reader
     }
 
-    /// Marks what these points need.
+    /// Marks what points need, those included that were given up and may come back; but for those that were seen before.
     ///
     /// # Errors
     /// Where a point or one of its pages cannot be read: what it needs is then unknown, and nothing may be deleted.
-    pub(super) fn points<'a>(
-        &mut self,
-        volume: &Volume,
-        points: impl Iterator<Item = &'a PointName>,
-        cancel: &Cancel,
-    ) -> Result<(), StoreError> {
-        for name in points {
-            self.point(name, volume.point(&name.0, name.1).and_then(|text| text.tree_root()), cancel)?;
+    pub(super) fn all(&mut self, volume: &Volume, cancel: &Cancel) -> Result<(), StoreError> {
+        for name in self.unseen(volume.point_names()?) {
+            let root = volume.point(&name.0, name.1).and_then(|text| text.tree_root());
+            self.point(name, root, cancel)?;
+        }
+        // After the points: one that is given up meanwhile is in one of the two listings.
+        for name in self.unseen(volume.deleted_names()?) {
+            let root = volume.deleted_point(&name.0, name.1).and_then(|found| found.text.tree_root());
+            self.point(name, root, cancel)?;
         }
         Ok(())
     }
 
-    /// Marks what points need that were given up and may come back.
-    ///
-    /// # Errors
-    /// As [`Marks::points`].
-    pub(super) fn deleted(&mut self, volume: &Volume, points: &[PointName], cancel: &Cancel) -> Result<(), StoreError> {
-        for name in points {
-            self.point(name, volume.deleted_point(&name.0, name.1).and_then(|found| found.text.tree_root()), cancel)?;
-        }
-        Ok(())
+    fn unseen(&self, mut names: Vec<PointName>) -> Vec<PointName> {
+        names.retain(|name| !self.seen.contains(name));
+        names
     }
 
     fn point(
         &mut self,
-        (place, point): &PointName,
+        name: PointName,
         root: Result<TreeRoot, StoreError>,
         cancel: &Cancel,
     ) -> Result<(), StoreError> {
         let marked = match root {
             Ok(root) => self.tree(&root, cancel),
             // Expired, purged or put back since its name was read.
-            Err(error) if error.is_not_found() => Ok(()),
+            Err(error) if error.is_not_found() => return Ok(()),
             Err(error) => Err(error),
         };
-        marked.map_err(|error| match error {
-            StoreError::Cancelled => error,
-            error => unreadable(place.point(*point), &error),
-        })
+        match marked {
+            Ok(()) => {
+                self.seen.insert(name);
+                Ok(())
+            }
+            Err(StoreError::Cancelled) => Err(StoreError::Cancelled),
+            Err(error) => Err(unreadable(name.0.point(name.1), &error)),
+        }
     }
 
     fn tree(&mut self, root: &TreeRoot, cancel: &Cancel) -> Result<(), StoreError> {

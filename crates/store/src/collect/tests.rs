@@ -1,11 +1,14 @@
 //! Power cuts at every operation, faults at every call.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
-use resurgam_model::PointId;
+use resurgam_model::{PointId, Timestamp};
 
 use super::{Collect, INDEX, Loaded, collect, rewrite_segments, take_collector};
 use crate::{
@@ -18,8 +21,15 @@ use crate::{
         memory::Memory,
         simulated::SimulatedDisk,
     },
-    tests::{files, new_volume, open_volume, place, point, restore, try_point},
+    deleted::DELETED,
+    point::REPLICAS,
+    tests::{files, new_volume, new_volume_with, open_volume, place, point, restore, signing, try_point},
+    volume::DELETED_POINTS,
 };
+
+fn id(byte: u8) -> PointId {
+    PointId::from_random([byte; 16])
+}
 
 fn on(disk: &SimulatedDisk) -> Arc<dyn Backend> {
     Arc::new(Directory::on(Arc::new(disk.clone())))
@@ -147,4 +157,63 @@ fn a_segment_that_is_merged_between_its_listing_and_its_reading_is_no_damage() {
     let loaded = Loaded::segments(&volume).unwrap();
     assert_eq!(loaded.damaged, []);
     assert_eq!(loaded.objects.len(), 1);
+}
+
+/// Does the next of some things each time that the name of its turn is about to be listed.
+struct Meanwhile {
+    things: Mutex<VecDeque<(&'static str, Thing)>>,
+}
+
+type Thing = Box<dyn FnOnce() + Send>;
+
+impl Meanwhile {
+    fn new(things: impl IntoIterator<Item = (&'static str, Thing)>) -> Self {
+        Self { things: Mutex::new(things.into_iter().collect()) }
+    }
+}
+
+impl Meddler for Meanwhile {
+    fn before_list(&self, prefix: &str) {
+        let due = self.things.lock().unwrap().pop_front_if(|(name, _)| *name == prefix);
+        if let Some((_, thing)) = due {
+            thing();
+        }
+    }
+}
+
+#[test]
+fn a_point_that_is_made_and_given_up_while_a_collection_runs_can_come_back() {
+    let inner: Arc<dyn Backend> = Arc::new(Memory::default());
+    let volume = new_volume_with(Arc::clone(&inner), &[DELETED_POINTS]);
+    point(&volume, 1, &files(0, 30));
+    volume.delete_point(&place(), id(1)).unwrap();
+    let (made, given_up) = (Arc::clone(&volume), Arc::clone(&volume));
+    let meanwhile = Meanwhile::new([
+        // When the points were looked at: it relies on what is about to be condemned.
+        (DELETED, Box::new(move || drop(point(&made, 2, &files(0, 30)))) as Thing),
+        // When those that were made meanwhile are about to be looked at.
+        (REPLICAS, Box::new(move || given_up.set_deleted(&place(), id(2), Timestamp::UNIX_EPOCH, &signing()).unwrap())),
+    ]);
+    let meddled = open_volume(Arc::new(Meddled { inner, meddler: meanwhile }));
+    collect(&meddled, &Collect::default(), &Cancel::default()).unwrap();
+    volume.undelete(&place(), id(2)).unwrap();
+    assert_eq!(restore(&volume, 2).unwrap(), files(0, 30));
+}
+
+#[test]
+fn the_half_pack_of_a_writer_that_began_meanwhile_is_left_to_it() {
+    let inner: Arc<dyn Backend> = Arc::new(Memory::default());
+    let volume = new_volume(Arc::clone(&inner));
+    point(&volume, 1, &files(0, 30));
+    // As where a writer has stored the second copy of its metadata, and is about to store the first.
+    inner.list(INDEX).unwrap().iter().for_each(|segment| inner.delete(&segment.name).unwrap());
+    let second = inner.list("mirror/packs/").unwrap().remove(0).name;
+    let first = second.strip_prefix("mirror/").unwrap();
+    inner.delete(first).unwrap();
+    let (registered, writer) = (Arc::clone(&inner), Arc::new(Mutex::new(None)));
+    let held = Arc::clone(&writer);
+    let begins = Box::new(move || *held.lock().unwrap() = Some(registered.register("writer").unwrap())) as Thing;
+    let meddled = Meddled { inner: Arc::clone(&inner), meddler: Meanwhile::new([(INDEX, begins)]) };
+    collect(&open_volume(Arc::new(meddled)), &Collect::default(), &Cancel::default()).unwrap();
+    assert!(writer.lock().unwrap().is_some() && inner.length(first).is_err(), "its writer can no longer store it");
 }

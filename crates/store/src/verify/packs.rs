@@ -197,6 +197,8 @@ fn look(
     };
     let frames = match pack.index(sealer) {
         Ok(frames) => frames,
+        // Deleted by a collector in the meantime, as it may be.
+        Err(error) if error.is_not_found() => return Ok(None),
         Err(StoreError::Corrupt { what, .. }) => return Ok(Some(Look { faults: vec![what], ..Look::default() })),
         Err(error) => return Err(error),
     };
@@ -215,7 +217,6 @@ fn look(
         walk.group(group);
     }) {
         Ok(check) => check,
-        // Deleted by a collector in the meantime, as it may be.
         Err(error) if error.is_not_found() => return Ok(None),
         Err(error) => return Err(error),
     };

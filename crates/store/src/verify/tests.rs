@@ -13,10 +13,13 @@ use crate::{
     Cancel, Meter, Volume,
     backend::{
         Backend, Hold,
+        faulty::{Faulty, Plan},
         meddled::{Meddled, Meddler},
         memory::Memory,
         read_whole,
     },
+    collect::{Collect, collect},
+    keys::Unlock,
     tests::{files, new_volume, open_volume, place, point, restore},
 };
 
@@ -222,5 +225,54 @@ fn a_pack_that_is_being_stored_while_it_is_looked_for_is_no_damage() {
         let found = run(&volume, false);
         assert!(found.findings.is_empty(), "{from}: {:?}", found.findings);
         assert_eq!(restore(&volume, 2).unwrap(), files(3000, 30), "{from}");
+    }
+}
+
+#[test]
+fn a_collection_that_was_stopped_at_any_call_has_left_no_damage() {
+    for call in 0.. {
+        let backend: Arc<dyn Backend> = Arc::new(Memory::default());
+        let volume = new_volume(Arc::clone(&backend));
+        point(&volume, 1, &files(0, 20));
+        point(&volume, 2, &files(10, 20));
+        volume.delete_point(&place(), PointId::from_random([1; 16])).unwrap();
+        let plan = Plan::from(call, std::io::ErrorKind::Other);
+        let faulty = Arc::new(Faulty::new(Arc::clone(&backend), Arc::clone(&plan)));
+        let stopped = Volume::open(faulty, &Unlock::default())
+            .and_then(|volume| collect(&Arc::new(volume), &Collect::default(), &Cancel::default()));
+        let found = check(&volume, false, &[]);
+        assert!(found.findings.is_empty(), "stopped at call {call}: {:?}", found.findings);
+        if stopped.is_ok() && plan.calls() <= call {
+            break;
+        }
+    }
+}
+
+/// Collects when an object of a pack is about to be read for the so many-th time.
+struct Collecting {
+    volume: Arc<Volume>,
+    reads_before: AtomicUsize,
+}
+
+impl Meddler for Collecting {
+    fn before_read(&self, name: &str, _bytes: u64) -> crate::backend::Result<()> {
+        if name.contains("packs/") && self.reads_before.fetch_sub(1, Ordering::SeqCst) == 0 {
+            collect(&self.volume, &Collect::default(), &Cancel::default()).unwrap();
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_pack_that_is_deleted_between_two_reads_of_it_is_no_damage() {
+    for reads in 0..60 {
+        let inner: Arc<dyn Backend> = Arc::new(Memory::default());
+        let volume = new_volume(Arc::clone(&inner));
+        point(&volume, 1, &files(0, 20));
+        point(&volume, 2, &files(10, 20));
+        volume.delete_point(&place(), PointId::from_random([1; 16])).unwrap();
+        let meddler = Collecting { volume, reads_before: AtomicUsize::new(reads) };
+        let found = check(&open_volume(Arc::new(Meddled { inner, meddler })), false, &[]);
+        assert!(found.findings.is_empty(), "collected before read {reads}: {:?}", found.findings);
     }
 }
