@@ -115,6 +115,7 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
         lost.damaged.extend(more.damaged);
         points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
     }
+    lost.index.check()?;
     verified.checked_bytes = meter.read.get();
     verified.lost = lost.damaged;
     if how.repair {
