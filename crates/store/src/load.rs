@@ -36,11 +36,25 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads every segment. One that is damaged is passed over: it is a cache, and packs say what it said.
+    /// Reads every segment, or the table of it. One that is damaged is passed over: it is a cache, and packs say what it
+    /// said.
     pub(crate) fn segments(volume: &Volume) -> Result<Self, StoreError> {
+        Self::segments_by(volume, hold_segment)
+    }
+
+    /// The same, and no table is believed before its segment has been read and found sound: for whoever verifies.
+    pub(crate) fn segments_proved(volume: &Volume) -> Result<Self, StoreError> {
+        Self::segments_by(volume, |volume, sealer, listed| {
+            let payload = read_segment(volume, sealer, &listed.name)?;
+            let table = volume.tables().open(volume.id(), &listed.name);
+            table.map_or_else(|| hold_payload(volume, listed, &payload), Ok)
+        })
+    }
+
+    fn segments_by(volume: &Volume, hold: Hold) -> Result<Self, StoreError> {
         let mut loaded = Self::default();
         for _ in 0..LISTINGS {
-            loaded = Self::listed_segments(volume)?;
+            loaded = Self::listed_segments(volume, hold)?;
             if !loaded.damaged.iter().any(|(_, what)| what == GONE) {
                 break;
             }
@@ -48,13 +62,13 @@ impl Loaded {
         Ok(loaded)
     }
 
-    fn listed_segments(volume: &Volume) -> Result<Self, StoreError> {
+    fn listed_segments(volume: &Volume, hold: Hold) -> Result<Self, StoreError> {
         let mut loaded = Self::default();
         let mut sealer = volume.sealer()?;
         let segments = volume.backend().list(INDEX)?;
         volume.tables().tidy(&segments);
         for listed in segments {
-            match hold_segment(volume, &mut sealer, &listed) {
+            match hold(volume, &mut sealer, &listed) {
                 Ok(part) => {
                     loaded.index.add_part(part);
                     loaded.objects.push(listed.name);
@@ -172,24 +186,37 @@ pub(crate) fn packs_present(backend: &dyn Backend) -> Result<HashMap<PackId, u64
     Ok(listed.iter().filter_map(|listed| Some((PackId::of_object(&listed.name)?, listed.length))).collect())
 }
 
+/// How a segment of the listing comes to be at hand.
+type Hold = fn(&Volume, &mut Sealer<'_>, &Listed) -> Result<Part, StoreError>;
+
 /// A segment as it is held on this machine: its table, or else what the volume says.
 pub(crate) fn hold_segment(volume: &Volume, sealer: &mut Sealer<'_>, listed: &Listed) -> Result<Part, StoreError> {
-    let object = &listed.name;
     if volume.tables().is_for(listed.length)
-        && let Some(part) = volume.tables().open(volume.id(), object)
+        && let Some(part) = volume.tables().open(volume.id(), &listed.name)
     {
         return Ok(part);
     }
-    let bytes = backend::read_whole(volume.backend(), object, SEGMENT_BYTES_MAX as u64)?;
-    let payload = sealer.open_owned(bytes, FrameKind::IndexSegment, SEGMENT_BYTES_MAX);
-    let payload = payload.as_deref().and_then(Payload::parse);
-    let payload =
-        payload.ok_or_else(|| StoreError::corrupt(object, "it is no index segment of this volume, or damaged"))?;
+    hold_payload(volume, listed, &read_segment(volume, sealer, &listed.name)?)
+}
+
+fn hold_payload(volume: &Volume, listed: &Listed, payload: &[u8]) -> Result<Part, StoreError> {
+    let payload = Payload::parse(payload).ok_or_else(|| no_segment(&listed.name))?;
     Ok(if volume.tables().is_for(listed.length) {
-        volume.tables().lay_out(volume.id(), Some(object), &payload)
+        volume.tables().lay_out(volume.id(), Some(&listed.name), &payload)
     } else {
         payload.to_segment().into()
     })
+}
+
+/// The payload of a segment.
+fn read_segment(volume: &Volume, sealer: &mut Sealer<'_>, object: &str) -> Result<Vec<u8>, StoreError> {
+    let bytes = backend::read_whole(volume.backend(), object, SEGMENT_BYTES_MAX as u64)?;
+    let payload = sealer.open_owned(bytes, FrameKind::IndexSegment, SEGMENT_BYTES_MAX);
+    payload.ok_or_else(|| no_segment(object))
+}
+
+fn no_segment(object: &str) -> StoreError {
+    StoreError::corrupt(object, "it is no index segment of this volume, or damaged")
 }
 
 /// What packs say that no segment covers, as it is held on this machine. Leaves nothing of it.

@@ -139,7 +139,7 @@ fn load_index(
 ) -> Result<Loaded, StoreError> {
     let (own, alone) = if how.repair { (None, true) } else { try_collector(volume)? };
     let lock = lock.or(own.as_deref());
-    let mut loaded = Loaded::segments(volume)?;
+    let mut loaded = Loaded::segments_proved(volume)?;
     let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
     let uncovered: Vec<PackId> = loaded.unindexed().map(|pack| pack.id).collect();

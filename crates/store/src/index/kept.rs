@@ -2,10 +2,11 @@
 //! is made anew in a file without a name. Where there is no room for one, the segment is held in memory.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use resurgam_model::VolumeId;
@@ -24,18 +25,20 @@ const NAMELESS_IN: &str = "/var/tmp";
 pub struct Tables {
     directory: Option<PathBuf>,
     long: u64,
+    /// Tables that somebody in this process has open: whoever loads the index again shares what is in memory of them.
+    open: Arc<Mutex<HashMap<String, Weak<Table>>>>,
 }
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { directory: None, long: LONG }
+        Self { directory: None, long: LONG, open: Arc::default() }
     }
 }
 
 impl Tables {
     /// Tables in `directory`, which holds nothing else; it is made when it is needed.
     pub fn kept_in(directory: &Path) -> Self {
-        Self { directory: Some(directory.to_owned()), long: LONG }
+        Self { directory: Some(directory.to_owned()), ..Self::default() }
     }
 
     /// The same, with segments of another length taken as long.
@@ -51,9 +54,25 @@ impl Tables {
 
     /// The table of a segment, if it was kept and is sound.
     pub(crate) fn open(&self, volume: VolumeId, object: &str) -> Option<Part> {
+        let shared = self.opened().get(object).and_then(Weak::upgrade).filter(|table| table.check().is_ok());
+        if let Some(table) = shared {
+            return Some(Part::OnDisk(table));
+        }
         let path = self.path(object)?;
         let file = File::open(&path).ok()?;
-        Table::open(file, path, &whose(volume, object)).map(Part::OnDisk)
+        Some(self.share(object, Table::open(file, path, &whose(volume, object))?))
+    }
+
+    fn opened(&self) -> MutexGuard<'_, HashMap<String, Weak<Table>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn share(&self, object: &str, table: Table) -> Part {
+        let table = Arc::new(table);
+        let mut opened = self.opened();
+        opened.retain(|_, table| table.strong_count() > 0);
+        opened.insert(object.to_owned(), Arc::downgrade(&table));
+        Part::OnDisk(table)
     }
 
     /// A segment that is in memory, in the form that suits its length; with its name and length in the volume, where it
@@ -74,7 +93,11 @@ impl Tables {
     pub(crate) fn lay_out(&self, volume: VolumeId, object: Option<&str>, payload: &Payload<'_>) -> Part {
         let kept = object.and_then(|object| lay_out(&self.path(object)?, &whose(volume, object), payload));
         let nameless = || Table::lay_out(nameless()?, &whose(volume, ""), payload).ok();
-        kept.or_else(nameless).map_or_else(|| payload.to_segment().into(), Part::OnDisk)
+        match (kept.or_else(nameless), object) {
+            (Some(table), Some(object)) => self.share(object, table),
+            (Some(table), None) => Part::OnDisk(Arc::new(table)),
+            (None, _) => payload.to_segment().into(),
+        }
     }
 
     /// Lets go of the tables of segments that the volume does not list any more.

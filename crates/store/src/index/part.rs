@@ -1,6 +1,6 @@
 //! A segment in the form in which it is at hand: in memory, or as a table on disk.
 
-use std::ops::Range;
+use std::{ops::Range, sync::Arc};
 
 use super::{IndexedPack, Located, Segment, fanout::Fanout, table::Table};
 use crate::{entry::BlobId, error::StoreError};
@@ -11,7 +11,7 @@ const TOGETHER: usize = 2;
 #[derive(Debug)]
 pub(crate) enum Part {
     InMemory(Segment, Fanout),
-    OnDisk(Table),
+    OnDisk(Arc<Table>),
 }
 
 impl From<Segment> for Part {

@@ -99,6 +99,22 @@ fn tables_that_are_damaged_or_gone_cost_no_point() {
 }
 
 #[test]
+fn verifying_reads_segments_that_have_tables() {
+    let (memory, directory) = (Arc::new(Memory::default()), tempfile::tempdir().unwrap());
+    new_volume(Arc::clone(&memory) as _);
+    let volume = opened(&memory, directory.path());
+    point(&volume, 1, &files(0, 20));
+    let segment = memory.list(INDEX).unwrap().remove(0).name;
+    let mut bytes = backend::read_whole(&*memory, &segment, u64::MAX).unwrap();
+    bytes[100] ^= 1;
+    memory.replace(&segment, &bytes).unwrap();
+    assert_eq!(restore(&volume, 1).unwrap(), files(0, 20));
+    assert!(!all_is_well(&volume));
+    assert!(all_is_well(&volume) && memory.length(&segment).is_err());
+    assert_eq!(restore(&opened(&memory, directory.path()), 1).unwrap(), files(0, 20));
+}
+
+#[test]
 fn a_place_that_cannot_be_used_costs_no_more_than_the_tables() {
     let (memory, directory) = (Arc::new(Memory::default()), tempfile::tempdir().unwrap());
     new_volume(Arc::clone(&memory) as _);
