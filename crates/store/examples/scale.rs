@@ -6,7 +6,7 @@ use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use resurgam_model::{PointId, ReplicaId, ServerId, Timestamp, VolumeId};
 use resurgam_store::{
-    Session, StoreError, Volume,
+    BlobId, Session, StoreError, Volume,
     backend::directory::Directory,
     index::{Index, kept::Tables},
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
@@ -130,12 +130,16 @@ fn make_points(root: &Path, volume: &Arc<Volume>, points: u64, needed: u64) -> R
     Ok(())
 }
 
-/// Looks up names that are spread over all segments; those from `first` on.
-fn look_up(what: &str, index: &Index, first: u64, count: u64, blobs: u64) -> Result<()> {
+/// `count` names that are spread over all segments; those from `first` on.
+fn names(first: u64, count: u64, blobs: u64) -> Vec<BlobId> {
     let numbers = (0..count).map(|number| first + number.wrapping_mul(0x9e37_79b9_7f4a_7c15) % blobs);
-    let names: Vec<_> = numbers.map(scale::name_of).collect();
+    numbers.map(scale::name_of).collect()
+}
+
+fn look_up(what: &str, index: &Index, names: &[BlobId], rounds: u64) -> Result<()> {
     let began = now();
-    let found = names.iter().filter(|name| index.find(name).is_some()).count();
+    let found = (0..rounds).flat_map(|_| names).filter(|name| index.find(name).is_some()).count();
+    let count = rounds * names.len() as u64;
     show(what, began, now(), Some(count));
     println!("{:34} {found} of {count} found", "");
     Ok(index.check()?)
@@ -148,9 +152,10 @@ fn measure(root: &Path, tables: &Path, blobs: u64) -> Result<()> {
     show("opening, as a reader", began, now(), None);
     println!("{:34} {} blobs", "", index.blobs());
     show_memory("with the index open")?;
-    look_up("look-ups of what is there", &index, 0, 1_000_000, blobs)?;
-    look_up("the same again", &index, 0, 1_000_000, blobs)?;
-    look_up("look-ups of what is not there", &index, 1 << 40, 1_000_000, blobs)?;
+    let (there, not_there) = (names(0, 50_000, blobs), names(1 << 40, 50_000, blobs));
+    look_up("look-ups, tables on disk perhaps", &index, &there, 1)?;
+    look_up("the same, in the page cache", &index, &there, 20)?;
+    look_up("look-ups of what is not there", &index, &not_there, 20)?;
     drop(index);
     let began = now();
     let index = scale::load_and_match(&volume)?;

@@ -22,7 +22,10 @@ mod part;
 mod payload;
 mod table;
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 pub(crate) use part::Part;
 pub(crate) use payload::Payload;
@@ -228,12 +231,21 @@ impl Index {
 
     /// Every copy of a blob, those in excluded packs too.
     pub fn every_copy(&self, id: &BlobId) -> impl Iterator<Item = Located> {
-        let id = *id;
-        self.parts.iter().enumerate().flat_map(move |(ordinal, part)| {
-            part.positions(&id)
+        let (id, near) = (*id, self.near(id));
+        self.parts.iter().zip(near).enumerate().flat_map(move |(ordinal, (part, near))| {
+            part.positions(near, &id)
                 .filter_map(move |position| part.read(ordinal, position))
                 .filter(move |copy| copy.blob.id == id)
         })
+    }
+
+    /// Where each segment has the names that begin as this one does. All is asked of memory before any answer decides what
+    /// is next: so it answers for many segments in the time of one.
+    fn near(&self, id: &BlobId) -> Vec<Range<usize>> {
+        let near: Vec<Range<usize>> = self.parts.iter().map(|part| part.near(id)).collect();
+        let first = self.parts.iter().zip(&near).map(|(part, near)| part.touch(near.start));
+        std::hint::black_box(first.fold(0, |all, one| all ^ one));
+        near
     }
 
     /// Every blob of one segment, sorted by name.

@@ -45,16 +45,31 @@ impl Part {
         }
     }
 
-    /// Where copies of a blob may be; rarely, another blob is in such a place.
-    pub(super) fn positions(&self, id: &BlobId) -> Range<usize> {
+    /// Positions of the names that begin as this one does.
+    pub(super) fn near(&self, id: &BlobId) -> Range<usize> {
         match self {
-            Self::InMemory(segment, fanout) => {
-                let near = fanout.near(id);
+            Self::InMemory(_, fanout) => fanout.near(id),
+            Self::OnDisk(table) => table.near(id),
+        }
+    }
+
+    /// Something of what [`Part::positions`] looks at from this position on.
+    pub(super) fn touch(&self, position: usize) -> u16 {
+        match self {
+            Self::InMemory(segment, _) => segment.blobs.get(position).map_or(0, |blob| u16::from(blob.id.0[0])),
+            Self::OnDisk(table) => table.print(position),
+        }
+    }
+
+    /// Where copies of a blob may be, near which it is; rarely, another blob is in such a place.
+    pub(super) fn positions(&self, near: Range<usize>, id: &BlobId) -> Range<usize> {
+        match self {
+            Self::InMemory(segment, _) => {
                 let from = near.start + segment.blobs[near.clone()].partition_point(|blob| blob.id < *id);
                 let count = segment.blobs[from..near.end].iter().take_while(|blob| blob.id == *id).count();
                 from..from + count
             }
-            Self::OnDisk(table) => table.positions(id),
+            Self::OnDisk(table) => table.positions(near, id),
         }
     }
 

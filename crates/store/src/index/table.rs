@@ -241,9 +241,18 @@ impl Table {
         self.head.prints.len()
     }
 
-    /// The positions whose print is that of a name.
-    pub(super) fn positions(&self, id: &BlobId) -> Range<usize> {
-        let (near, print) = (self.head.fanout.near(id), print_of(id, self.head.fanout.bits()));
+    pub(super) fn near(&self, id: &BlobId) -> Range<usize> {
+        self.head.fanout.near(id)
+    }
+
+    /// The print at a position; 0 behind the last.
+    pub(super) fn print(&self, position: usize) -> u16 {
+        self.head.prints.get(position).copied().unwrap_or(0)
+    }
+
+    /// The positions near a name whose print is that of it.
+    pub(super) fn positions(&self, near: Range<usize>, id: &BlobId) -> Range<usize> {
+        let print = print_of(id, self.head.fanout.bits());
         let prints = &self.head.prints[near.clone()];
         let from = prints.partition_point(|other| *other < print);
         let count = prints[from..].iter().take_while(|other| **other == print).count();

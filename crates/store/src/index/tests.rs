@@ -140,7 +140,7 @@ fn first_bits_lead_to_the_same_blobs_as_looking_at_all() {
         let segment = segment_of(count, &name);
         for part in [table(&segment), segment.clone().into()] {
             for number in 0..=count {
-                let there = part.positions(&name(number));
+                let there = part.positions(part.near(&name(number)), &name(number));
                 let found: Vec<_> = there.filter(|at| segment.blobs[*at].id == name(number)).collect();
                 let wanted: Vec<_> =
                     (0..segment.blobs.len()).filter(|at| segment.blobs[*at].id == name(number)).collect();
