@@ -5,6 +5,7 @@
 //! HOME/DPMDB.sqlite    the catalog, in the embedded case
 //! HOME/config.toml     optional; `catalog = "postgres://…"` puts the catalog elsewhere
 //! HOME/Scripting/      scripts around backups: ScriptingConfig.xml
+//! HOME/cache/          parts of indexes of volumes; may be deleted at any time
 //! HOME/staging/        copies of the catalog on their way into a recovery point
 //! HOME/lock            held while a command makes sources, replicas or volumes
 //! HOME/publishing      held while the configuration is written into volumes

@@ -21,7 +21,7 @@ use crate::{error::JobError, home};
 
 /// Leases of this home, and parts of indexes that need not be fetched twice.
 const LEASES: &str = "leases";
-const CACHE: &str = "cache";
+pub(crate) const CACHE: &str = "cache";
 
 /// How places are reached.
 #[derive(Clone)]

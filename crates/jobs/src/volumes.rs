@@ -14,6 +14,7 @@ use resurgam_store::{
     backend::{Backend, directory::Directory, read_only::ReadOnly},
     enrol::enrol_again,
     error::Fault,
+    index::kept::Tables,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
     volume::{DELETED_POINTS, NewVolume, VOLUME_TOML, VolumeHeader, parse_header},
 };
@@ -22,7 +23,7 @@ use crate::{
     error::JobError,
     home,
     server::{Access, Server},
-    stores::Stores,
+    stores::{self, Stores},
 };
 
 impl Server {
@@ -39,6 +40,16 @@ impl Server {
         })
     }
 
+    /// Where this home keeps tables of a volume's index.
+    fn tables_of(&self, volume: VolumeId) -> PathBuf {
+        self.home.join(stores::CACHE).join(format!("index-{volume}"))
+    }
+
+    fn with_tables(&self, volume: Volume) -> Arc<Volume> {
+        let kept = Tables::kept_in(&self.tables_of(volume.id()));
+        Arc::new(volume.with_tables(kept))
+    }
+
     /// What the volume at a place says of itself: read, and as its text.
     pub fn header_at(&self, location: &Path) -> Result<(VolumeHeader, String), JobError> {
         Ok(Volume::header_document(&*self.backend_at(location)?)?)
@@ -49,7 +60,7 @@ impl Server {
     pub fn open_to_read(&self, location: &Path) -> Result<(Arc<Volume>, bool), JobError> {
         let volume = Volume::open(self.backend_at(location)?, &self.unlock())?;
         let lost = volume.about().server_key != self.keyring.signing.public();
-        Ok((Arc::new(volume), lost))
+        Ok((self.with_tables(volume), lost))
     }
 
     /// Opens a volume of this server. Where the server's key was lost and is another now, the volume is enrolled again,
@@ -63,7 +74,7 @@ impl Server {
         let (signing, wrapping) = (&self.keyring.signing, &self.keyring.wrapping);
         // Where the key is the server's already and both copies agree, this changes nothing.
         let volume = enrol_again(backend, &self.unlock(), self.keyring.server, signing, wrapping)?;
-        Ok((Arc::new(volume), header.server_key != signing.public()))
+        Ok((self.with_tables(volume), header.server_key != signing.public()))
     }
 
     /// Opens the volume at a place, which must be one of this server.
@@ -86,7 +97,7 @@ impl Server {
                 "`dpmsync -Sync` enrols the volumes of a rebuilt server again",
             ));
         }
-        Ok(Arc::new(Volume::open(backend, &self.unlock())?))
+        Ok(self.with_tables(Volume::open(backend, &self.unlock())?))
     }
 
     /// Opens a volume that the catalog knows.
@@ -304,13 +315,15 @@ impl Server {
             features,
             created: self.now(),
         };
-        Ok(Arc::new(Volume::create(place, new)?))
+        Ok(self.with_tables(Volume::create(place, new)?))
     }
 
     /// Forgets a volume (id, prefix, or path) without deleting anything in it. Refused while replicas lie there.
     pub fn remove_volume(&self, volume: &str) -> Result<(), JobError> {
         let record = self.find_volume(volume)?;
         self.catalog.remove_volume(record.id)?;
+        // What is left of it costs room, and nothing else.
+        let _ = fs::remove_dir_all(self.tables_of(record.id));
         self.publish_capsules()
     }
 

@@ -18,18 +18,22 @@
 mod mark;
 mod repack;
 
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 use resurgam_model::PointId;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    backend::{self, Held, Hold},
+    backend::{self, Held, Hold, Listed},
     document::{from_text, to_text},
     error::StoreError,
     frame::FrameKind,
-    index::{INDEX, Index, IndexedPack, Segment},
-    limits::{DOCUMENT_MAX, PACK_TARGET, SEGMENT_BLOBS},
+    index::{
+        INDEX, Index, IndexedPack, Part,
+        kept::LONG,
+        merge::{groups, merge},
+    },
+    limits::{DOCUMENT_MAX, PACK_TARGET, SEGMENT_BLOBS_MAX},
     load::{self, Loaded},
     meter::Cancel,
     pack::{PackId, PackKind},
@@ -154,7 +158,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
     // Where a collector was killed before it looked who is registered, everybody who is now may have been then.
     let waiting = list.waiting_for.get_or_insert_with(|| writers.clone());
     let passed = waiting.iter().all(|writer| !writers.contains(writer));
-    let usage = marks.usage();
+    let usage = marks.usage()?;
     let chosen = choose(&usage, how.rewrite_below_percent, !idle, &loaded_objects(&loaded.objects, marks.index()));
     if how.dry_run {
         done.deleted = (chosen.dead.len() + list.packs.len()) as u64;
@@ -208,7 +212,7 @@ fn stored_bytes(pack: &IndexedPack) -> u64 {
 
 /// The packs that segments cover, as opposed to those found without one.
 fn loaded_objects(objects: &[String], index: &Index) -> HashSet<PackId> {
-    index.segments().iter().take(objects.len()).flat_map(|segment| segment.packs.iter().map(|pack| pack.id)).collect()
+    index.parts().iter().take(objects.len()).flat_map(|part| part.packs().iter().map(|pack| pack.id)).collect()
 }
 
 struct Chosen {
@@ -305,43 +309,63 @@ fn delete(
 
 /// Rewrites the index without some packs. For who holds the collector's lock and is about to take them away.
 pub(crate) fn forget_packs(volume: &Volume, lock: &dyn Held, packs: &HashSet<PackId>) -> Result<(), StoreError> {
-    rewrite_segments(volume, lock, &|segment| segment.packs.iter().any(|pack| packs.contains(&pack.id)), &|pack| {
-        !packs.contains(&pack)
-    })
+    let loaded = Loaded::segments(volume)?;
+    let segments = loaded.objects.into_iter().zip(loaded.index.into_parts());
+    let which = segments.filter(|(_, part)| part.packs().iter().any(|pack| packs.contains(&pack.id))).collect();
+    rewrite_segments(volume, lock, which, &|pack| !packs.contains(&pack))
 }
 
-/// Segments after which small ones are merged.
+/// Segments of about one length after which they are merged.
 const SEGMENTS_MAX: usize = 16;
+/// Sealed segments from this length on are merged with no others.
+const FULL: u64 = 8 * LONG;
 
-/// Merges small index segments when there are many. Does nothing while a collector is at work.
+/// Merges short index segments when there are many, and longer ones when there are many of those: so a blob is written
+/// anew twice, however many there are. Does nothing while a collector is at work.
 pub(crate) fn merge_segments(volume: &Volume) -> Result<(), StoreError> {
-    if volume.backend().list(INDEX)?.len() <= SEGMENTS_MAX {
+    let lengths = [0..LONG, LONG..FULL];
+    let of_length = |listed: &[Listed], wanted: &Range<u64>| -> Vec<Listed> {
+        listed.iter().filter(|listed| wanted.contains(&listed.length)).cloned().collect()
+    };
+    let listed = volume.backend().list(INDEX)?;
+    if lengths.iter().all(|wanted| of_length(&listed, wanted).len() <= SEGMENTS_MAX) {
         return Ok(());
     }
     let Some(lock) = volume.backend().lock(COLLECTOR)? else { return Ok(()) };
-    rewrite_segments(volume, &*lock, &|segment| segment.blobs.len() < SEGMENT_BLOBS, &|_| true)
+    let listed = volume.backend().list(INDEX)?;
+    let mut sealer = volume.sealer()?;
+    for many in lengths.iter().map(|wanted| of_length(&listed, wanted)).filter(|many| many.len() > SEGMENTS_MAX) {
+        let mut which = Vec::new();
+        for listed in many {
+            match load::hold_segment(volume, &mut sealer, &listed) {
+                Ok(part) => which.push((listed.name, part)),
+                // Whoever has the lock and looks at the packs mends it.
+                Err(error) if error.is_damage() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        rewrite_segments(volume, &*lock, which, &|_| true)?;
+    }
+    Ok(())
 }
 
-/// Replaces the segments for which `which` holds by one without the packs for which `keep` does not hold. The new one
-/// is durable before an old one goes.
+/// Replaces segments by fewer, without the packs for which `keep` does not hold. A new one is durable before the old ones
+/// go whose packs it has.
 fn rewrite_segments(
     volume: &Volume,
     lock: &dyn Held,
-    which: &dyn Fn(&Segment) -> bool,
+    which: Vec<(String, Part)>,
     keep: &dyn Fn(PackId) -> bool,
 ) -> Result<(), StoreError> {
-    let loaded = Loaded::segments(volume)?;
-    let old: Vec<usize> = (0..loaded.objects.len()).filter(|number| which(&loaded.index.segments()[*number])).collect();
-    if old.is_empty() {
-        return Ok(());
-    }
-    let merged = Segment::merge(old.iter().map(|number| &loaded.index.segments()[*number]), keep);
-    if !merged.packs.is_empty() {
-        load::write_segment(volume, &mut volume.sealer()?, &merged)?;
-    }
-    for number in old {
-        lock.check()?;
-        volume.backend().delete(&loaded.objects[number])?;
+    for group in groups(which, SEGMENT_BLOBS_MAX, |(_, part)| part.len()) {
+        let parts: Vec<&Part> = group.iter().map(|(_, part)| part).collect();
+        if let Some(payload) = merge(&parts, keep)? {
+            load::write_segment(volume, &mut volume.sealer()?, payload)?;
+        }
+        for (object, _) in &group {
+            lock.check()?;
+            volume.backend().delete(object)?;
+        }
     }
     Ok(())
 }

@@ -220,17 +220,28 @@ impl<'a> Sealer<'a> {
         if payload.compressed { self.inflate(&payload) } else { Some(payload.bytes) }
     }
 
+    /// Opens a frame as [`Sealer::open`] does, in its own memory: for long ones.
+    pub(crate) fn open_owned(&mut self, mut frame: Vec<u8>, kind: FrameKind, limit: usize) -> Option<Vec<u8>> {
+        let header = *frame.first_chunk()?;
+        frame.drain(..HEADER);
+        let payload = self.decrypt(&header, frame, kind, limit)?;
+        if payload.compressed { self.inflate(&payload) } else { Some(payload.bytes) }
+    }
+
     /// Decrypts a frame given whole, and leaves its payload as it was compressed.
     pub(crate) fn unseal(&self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Compressed> {
-        let header = FrameHeader::parse(frame)?;
+        let (header, sealed) = frame.split_first_chunk()?;
+        self.decrypt(header, sealed.to_vec(), kind, limit)
+    }
+
+    fn decrypt(&self, encoded: &[u8; HEADER], mut bytes: Vec<u8>, kind: FrameKind, limit: usize) -> Option<Compressed> {
+        let header = FrameHeader::parse(encoded)?;
         let plain_length = header.plain_length as usize;
-        if header.kind != kind || frame.len() - HEADER != header.sealed_length as usize || plain_length > limit {
+        if header.kind != kind || bytes.len() != header.sealed_length as usize || plain_length > limit {
             return None;
         }
-        let mut bytes = frame[HEADER..].to_vec();
         let nonce = Nonce::assume_unique_for_key(header.nonce);
-        let aad = self.aad(frame.first_chunk::<HEADER>()?);
-        let length = self.cipher(&header).ok()?.open_in_place(nonce, aad, &mut bytes).ok()?.len();
+        let length = self.cipher(&header).ok()?.open_in_place(nonce, self.aad(encoded), &mut bytes).ok()?.len();
         bytes.truncate(length);
         let sound = header.compressed || bytes.len() == plain_length;
         sound.then_some(Compressed { compressed: header.compressed, plain_length, bytes })

@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use arbtest::arbtest;
-use resurgam_model::{LineageId, ServerId};
+use resurgam_model::{LineageId, ServerId, VolumeId};
 
 use crate::{
     BlobId, Content, Extent,
     backend::{memory::Memory, read_whole},
     capsule::CapsuleName,
     enrol::enrol_again,
-    index::Segment,
+    index::{Segment, kept::Tables},
     keyring::Keyring,
     keys::{Secret, SigningKey, Unlock},
     pack::{PackId, PackKind, PackedFrame},
@@ -19,9 +19,10 @@ use crate::{
     volume::VOLUME_TOML,
 };
 
-const TARGETS: [fn(&[u8]); 15] = [
+const TARGETS: [fn(&[u8]); 16] = [
     crate::pack::fuzz_pack,
     crate::index::fuzz_index,
+    crate::index::fuzz_table,
     crate::tree::page::fuzz_page,
     crate::tree::fuzz_list,
     crate::document::fuzz_document,
@@ -106,7 +107,15 @@ fn seeds() -> Vec<Seed> {
         (crate::tree::fuzz_list, list),
         (crate::pack::fuzz_pack, crate::pack::encode_index(&frames)),
         (crate::index::fuzz_index, segment.encode()),
+        (crate::index::fuzz_table, table_of(segment)),
     ]
+}
+
+fn table_of(segment: Segment) -> Vec<u8> {
+    let directory = tempfile::tempdir().unwrap();
+    let tables = Tables::kept_in(directory.path()).from_length(0);
+    tables.hold(VolumeId::from_bytes([1; 16]), Some(("index/ab", 1)), segment);
+    std::fs::read(directory.path().join("ab")).unwrap()
 }
 
 #[test]

@@ -1,8 +1,10 @@
-//! Where each blob is. A cache of what the packs' own indexes say, in sorted segments; 46 bytes a blob in memory.
+//! Where each blob is. A cache of what the packs' own indexes say, in sorted segments: short ones are in memory, 46 bytes
+//! a blob, long ones in tables on this machine's disk, 2.5 bytes a blob in memory (`table.rs`).
 //!
 //! What it says is never trusted further than this: a blob that it lacks may still be in a pack (readers look, writers
 //! store it again, which does no harm); a blob that it has is taken to exist only if its pack is in the volume's
-//! listing and not condemned.
+//! listing and not condemned. A table that cannot be read makes blobs look absent: whoever concludes from something not
+//! being there asks [`Index::check`] before.
 //!
 //! Payload of a segment, all numbers little-endian:
 //! ```text
@@ -13,11 +15,25 @@
 //! zeros, in the part of a vault
 //! ```
 
-use std::collections::{HashMap, HashSet};
+mod fanout;
+pub mod kept;
+pub(crate) mod merge;
+mod part;
+mod payload;
+mod table;
+
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
+
+pub(crate) use part::Part;
+pub(crate) use payload::Payload;
+pub use table::fuzz_table;
 
 use crate::{
-    codec::Input,
     entry::BlobId,
+    error::StoreError,
     pack::{PackId, PackKind, PackedFrame, build::FinishedPack},
 };
 
@@ -112,146 +128,15 @@ impl Segment {
         self.blobs.sort_unstable_by_key(|blob| (blob.id, blob.frame));
     }
 
-    /// One segment with the packs of all of `segments` for which `keep` holds, each pack once.
-    pub(crate) fn merge<'a>(segments: impl IntoIterator<Item = &'a Self>, keep: &dyn Fn(PackId) -> bool) -> Self {
-        let mut merged = Self::default();
-        let mut seen = HashSet::new();
-        for segment in segments {
-            // New ordinals; `None` for what is left out.
-            let mut packs = Vec::with_capacity(segment.packs.len());
-            for pack in &segment.packs {
-                packs.push((keep(pack.id) && seen.insert(pack.id)).then(|| {
-                    merged.packs.push(*pack);
-                    merged.packs.len() as u32 - 1
-                }));
-            }
-            let mut frames = Vec::with_capacity(segment.frames.len());
-            for frame in &segment.frames {
-                frames.push(packs[frame.pack as usize].map(|pack| {
-                    merged.frames.push(IndexedFrame { pack, ..*frame });
-                    merged.frames.len() as u32 - 1
-                }));
-            }
-            let kept = segment
-                .blobs
-                .iter()
-                .filter_map(|blob| Some(IndexedBlob { frame: frames[blob.frame as usize]?, ..*blob }));
-            merged.blobs.extend(kept);
-        }
-        merged.sort();
-        merged
-    }
-
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
-        let size = 12 + self.packs.len() * PACK_BYTES + self.frames.len() * FRAME_BYTES + self.blobs.len() * BLOB_BYTES;
-        let mut out = Vec::with_capacity(size);
-        for count in [self.packs.len(), self.frames.len(), self.blobs.len()] {
-            out.extend_from_slice(&(count as u32).to_le_bytes());
-        }
-        for pack in &self.packs {
-            out.extend_from_slice(&pack.id.0);
-            out.extend_from_slice(&[pack.kind as u8, 0, 0, 0, 0, 0, 0, 0]);
-            out.extend_from_slice(&pack.length.to_le_bytes());
-        }
-        for frame in &self.frames {
-            for number in [frame.pack, frame.offset, frame.length, frame.plain_length] {
-                out.extend_from_slice(&number.to_le_bytes());
-            }
-        }
-        for blob in &self.blobs {
-            out.extend_from_slice(&blob.id.0);
-            for number in [blob.frame, blob.start, blob.length] {
-                out.extend_from_slice(&number.to_le_bytes());
-            }
-        }
-        out
+        payload::encode(&self.packs, &self.frames, self.blobs.iter().copied())
     }
 
     /// Reads a payload. `None`: it makes no sense.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        let mut input = Input(bytes);
-        let word = |input: &mut Input<'_>| Some(u32::from_le_bytes(input.take(4)?.try_into().ok()?));
-        let [packs, frames, blobs] =
-            [word(&mut input)?, word(&mut input)?, word(&mut input)?].map(|count| count as usize);
-        let size = (packs * PACK_BYTES).checked_add(frames * FRAME_BYTES)?.checked_add(blobs * BLOB_BYTES)?;
-        // Zeros may follow: filling.
-        if !input.0.get(size..)?.iter().all(|byte| *byte == 0) {
-            return None;
-        }
-        let mut segment = Self::default();
-        for _ in 0..packs {
-            let id = PackId(input.take(16)?.try_into().ok()?);
-            let kind = match input.take(8)? {
-                [0, 0, 0, 0, 0, 0, 0, 0] => PackKind::Data,
-                [1, 0, 0, 0, 0, 0, 0, 0] => PackKind::Meta,
-                _ => return None,
-            };
-            segment.packs.push(IndexedPack { id, kind, length: u64::from_le_bytes(input.take(8)?.try_into().ok()?) });
-        }
-        for _ in 0..frames {
-            let [pack, offset, length, plain_length] =
-                [word(&mut input)?, word(&mut input)?, word(&mut input)?, word(&mut input)?];
-            if pack as usize >= packs || plain_length as usize > crate::limits::FRAME_MAX {
-                return None;
-            }
-            segment.frames.push(IndexedFrame { pack, offset, length, plain_length });
-        }
-        segment.blobs.reserve_exact(blobs);
-        for _ in 0..blobs {
-            let id = BlobId(input.hash()?);
-            let [frame, start, length] = [word(&mut input)?, word(&mut input)?, word(&mut input)?];
-            let fits = segment.frames.get(frame as usize)?.plain_length as u64 >= u64::from(start) + u64::from(length);
-            if !fits || segment.blobs.last().is_some_and(|last: &IndexedBlob| last.id > id) {
-                return None;
-            }
-            segment.blobs.push(IndexedBlob { id, frame, start, length });
-        }
-        Some(segment)
+        Payload::parse(bytes).map(|payload| payload.to_segment())
     }
-}
-
-/// Where the names of a segment that begin with the same bits are. Names are hashes, so a few comparisons find one of
-/// them; searching the whole segment would miss the processor's cache at nearly every step.
-#[derive(Debug)]
-struct Fanout {
-    /// Bits that count.
-    bits: u32,
-    /// Position of the first name that begins with each number of so many bits, and the number of all names.
-    starts: Vec<u32>,
-}
-
-/// Names that share their first bits, on average.
-const NAMES_A_START: usize = 2;
-
-impl Fanout {
-    fn of(blobs: &[IndexedBlob]) -> Self {
-        let bits = (blobs.len() / NAMES_A_START).max(1).ilog2().min(24);
-        let mut starts = Vec::with_capacity((1 << bits) + 1);
-        for (position, blob) in blobs.iter().enumerate() {
-            while starts.len() <= first_bits(&blob.id, bits) {
-                starts.push(position as u32);
-            }
-        }
-        starts.resize((1 << bits) + 1, blobs.len() as u32);
-        Self { bits, starts }
-    }
-
-    /// The positions of all copies of a blob.
-    fn positions(&self, blobs: &[IndexedBlob], id: &BlobId) -> std::ops::Range<usize> {
-        let number = first_bits(id, self.bits);
-        let (from, to) = (self.starts[number] as usize, self.starts[number + 1] as usize);
-        let near = &blobs[from..to];
-        let first = near.partition_point(|blob| blob.id < *id);
-        let count = near[first..].iter().take_while(|blob| blob.id == *id).count();
-        from + first..from + first + count
-    }
-}
-
-/// The number that the first `bits` bits of a name are.
-fn first_bits(id: &BlobId, bits: u32) -> usize {
-    let [a, b, c, d, ..] = id.0;
-    (u64::from(u32::from_be_bytes([a, b, c, d])) >> (32 - bits)) as usize
 }
 
 /// For fuzzing: a segment's payload, on any bytes.
@@ -278,23 +163,25 @@ pub struct Located {
 /// All segments together.
 #[derive(Debug, Default)]
 pub struct Index {
-    segments: Vec<Segment>,
-    /// One for each segment.
-    fanouts: Vec<Fanout>,
+    parts: Vec<Part>,
     /// Packs whose blobs do not count as there: condemned, or missing from the volume.
     excluded: HashSet<PackId>,
-    packs: HashMap<PackId, (usize, usize)>,
+    packs: HashMap<PackId, (u32, u32)>,
 }
 
 impl Index {
     /// Adds a segment. Packs that are known already are not counted twice, but their blobs may be found twice.
     pub fn add(&mut self, segment: Segment) {
-        let ordinal = self.segments.len();
-        for (number, pack) in segment.packs.iter().enumerate() {
-            self.packs.entry(pack.id).or_insert((ordinal, number));
+        self.add_part(segment.into());
+    }
+
+    /// Adds a segment in whatever form it is at hand.
+    pub(crate) fn add_part(&mut self, part: Part) {
+        let ordinal = self.parts.len() as u32;
+        for (number, pack) in part.packs().iter().enumerate() {
+            self.packs.entry(pack.id).or_insert((ordinal, number as u32));
         }
-        self.fanouts.push(Fanout::of(&segment.blobs));
-        self.segments.push(segment);
+        self.parts.push(part);
     }
 
     /// Stops counting the blobs of a pack as there.
@@ -314,12 +201,22 @@ impl Index {
 
     /// Every pack that it covers, excluded ones too.
     pub fn packs(&self) -> impl Iterator<Item = IndexedPack> {
-        self.packs.values().map(|(segment, number)| self.segments[*segment].packs[*number])
+        self.packs.values().map(|(part, number)| self.parts[*part as usize].packs()[*number as usize])
     }
 
     /// The segments, for counting and merging.
-    pub fn segments(&self) -> &[Segment] {
-        &self.segments
+    pub(crate) fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// The segments, taken apart again.
+    pub(crate) fn into_parts(self) -> Vec<Part> {
+        self.parts
+    }
+
+    /// How many blobs it has, each counted as often as there are copies of it.
+    pub fn blobs(&self) -> usize {
+        self.parts.iter().map(Part::len).sum()
     }
 
     /// Where a blob is; of several copies always the same one, until an exclusion changes that.
@@ -334,29 +231,49 @@ impl Index {
 
     /// Every copy of a blob, those in excluded packs too.
     pub fn every_copy(&self, id: &BlobId) -> impl Iterator<Item = Located> {
-        let id = *id;
-        self.segments.iter().zip(&self.fanouts).enumerate().flat_map(move |(ordinal, (segment, fanout))| {
-            fanout.positions(&segment.blobs, &id).map(move |position| {
-                let blob = segment.blobs[position];
-                let frame = segment.frames[blob.frame as usize];
-                let pack = segment.packs[frame.pack as usize];
-                Located { pack, frame, blob, position: (ordinal, position) }
-            })
+        let (id, near) = (*id, self.near(id));
+        self.parts.iter().zip(near).enumerate().flat_map(move |(ordinal, (part, near))| {
+            part.positions(near, &id)
+                .filter_map(move |position| part.read(ordinal, position))
+                .filter(move |copy| copy.blob.id == id)
         })
     }
 
-    /// The blobs that the index has in a pack.
+    /// Where each segment has the names that begin as this one does. All is asked of memory before any answer decides what
+    /// is next: so it answers for many segments in the time of one.
+    fn near(&self, id: &BlobId) -> Vec<Range<usize>> {
+        let near: Vec<Range<usize>> = self.parts.iter().map(|part| part.near(id)).collect();
+        let first = self.parts.iter().zip(&near).map(|(part, near)| part.touch(near.start));
+        std::hint::black_box(first.fold(0, |all, one| all ^ one));
+        near
+    }
+
+    /// Every blob of one segment, sorted by name.
+    ///
+    /// # Errors
+    /// Each item, where the segment's table cannot be read.
+    pub(crate) fn scan(&self, ordinal: usize) -> impl Iterator<Item = Result<Located, StoreError>> {
+        self.parts[ordinal].scan(ordinal)
+    }
+
+    /// The blobs that the index has in a pack. Looks through the whole segment that covers it.
     pub fn blobs_of(&self, pack: PackId) -> impl Iterator<Item = BlobId> {
-        let at = self.packs.get(&pack).map(|(segment, number)| (&self.segments[*segment], *number as u32));
-        at.into_iter().flat_map(|(segment, number)| {
-            let within = move |blob: &&IndexedBlob| segment.frames[blob.frame as usize].pack == number;
-            segment.blobs.iter().filter(within).map(|blob| blob.id)
-        })
+        let ordinal = self.packs.get(&pack).map(|(ordinal, _)| *ordinal as usize);
+        let all = ordinal.into_iter().flat_map(|ordinal| self.scan(ordinal));
+        all.filter_map(Result::ok).filter(move |at| at.pack.id == pack).map(|at| at.blob.id)
     }
 
     /// Whether a pack's blobs do not count as there.
     pub fn is_excluded(&self, pack: PackId) -> bool {
         self.excluded.contains(&pack)
+    }
+
+    /// Whether every look-up so far could be answered: what was not found is really not there.
+    ///
+    /// # Errors
+    /// Where a table on this machine is damaged or cannot be read. It was thrown away; the next opening makes it anew.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.parts.iter().try_for_each(Part::check)
     }
 }
 

@@ -33,6 +33,8 @@ pub mod pack;
 mod parallel;
 pub mod point;
 pub mod reader;
+#[cfg(feature = "testkit")]
+pub mod scale;
 pub mod survey;
 pub mod tree;
 pub mod vault;

@@ -56,6 +56,8 @@ pub const CAPSULE_MAX: usize = 64 << 20;
 
 /// Blobs after which a writer saves what it has stored as an index segment and forgets it from memory.
 pub const SEGMENT_BLOBS: usize = 1 << 18;
+/// Blobs that a segment has at most which is made of others: whoever reads it holds it in memory for a moment, 185 MB.
+pub const SEGMENT_BLOBS_MAX: usize = 1 << 22;
 
 const _: () = assert!(CHUNK_MIN < CHUNK_TARGET && CHUNK_TARGET < BLOB_MAX && BLOB_MAX < FRAME_MAX);
 const _: () = assert!(WHOLE_FILE_MAX <= BLOB_MAX && TREE_PAGE_TARGET_MAX + PATH_MAX < BLOB_MAX);

@@ -5,12 +5,12 @@ use std::collections::{HashMap, hash_map::Entry};
 use resurgam_model::VolumeId;
 
 use crate::{
-    backend::{self, Backend, Held},
+    backend::{self, Backend, Held, Listed},
     error::StoreError,
     frame::{FrameKind, Sealer},
-    index::{INDEX, Index, IndexedPack, Segment},
+    index::{INDEX, Index, IndexedPack, Part, Payload, Segment, merge::merge},
     keys,
-    limits::PACK_MAX,
+    limits::{PACK_MAX, SEGMENT_BLOBS},
     pack::{MIRROR, PACKS, PackId, PackKind, open::OpenPack},
     volume::Volume,
 };
@@ -26,7 +26,7 @@ const GONE: &str = "it is listed, and gone";
 #[derive(Default)]
 pub(crate) struct Loaded {
     pub(crate) index: Index,
-    /// Objects of the segments that were read, in the order of `index.segments()`; packs without a segment come after.
+    /// Objects of the segments that were read, in the order of `index.parts()`; packs without a segment come after.
     pub(crate) objects: Vec<String>,
     /// Objects that are damaged, and how.
     pub(crate) damaged: Vec<(String, String)>,
@@ -36,11 +36,25 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    /// Reads every segment. One that is damaged is passed over: it is a cache, and packs say what it said.
+    /// Reads every segment, or the table of it. One that is damaged is passed over: it is a cache, and packs say what it
+    /// said.
     pub(crate) fn segments(volume: &Volume) -> Result<Self, StoreError> {
+        Self::segments_by(volume, hold_segment)
+    }
+
+    /// The same, and no table is believed before its segment has been read and found sound: for whoever verifies.
+    pub(crate) fn segments_proved(volume: &Volume) -> Result<Self, StoreError> {
+        Self::segments_by(volume, |volume, sealer, listed| {
+            let payload = read_segment(volume, sealer, &listed.name)?;
+            let table = volume.tables().open(volume.id(), &listed.name);
+            table.map_or_else(|| hold_payload(volume, listed, &payload), Ok)
+        })
+    }
+
+    fn segments_by(volume: &Volume, hold: Hold) -> Result<Self, StoreError> {
         let mut loaded = Self::default();
         for _ in 0..LISTINGS {
-            loaded = Self::listed_segments(volume)?;
+            loaded = Self::listed_segments(volume, hold)?;
             if !loaded.damaged.iter().any(|(_, what)| what == GONE) {
                 break;
             }
@@ -48,13 +62,15 @@ impl Loaded {
         Ok(loaded)
     }
 
-    fn listed_segments(volume: &Volume) -> Result<Self, StoreError> {
+    fn listed_segments(volume: &Volume, hold: Hold) -> Result<Self, StoreError> {
         let mut loaded = Self::default();
         let mut sealer = volume.sealer()?;
-        for listed in volume.backend().list(INDEX)? {
-            match read_segment(volume.backend(), &mut sealer, &listed.name) {
-                Ok(segment) => {
-                    loaded.index.add(segment);
+        let segments = volume.backend().list(INDEX)?;
+        volume.tables().tidy(&segments);
+        for listed in segments {
+            match hold(volume, &mut sealer, &listed) {
+                Ok(part) => {
+                    loaded.index.add_part(part);
                     loaded.objects.push(listed.name);
                 }
                 Err(StoreError::Corrupt { what, .. }) => loaded.damaged.push((listed.name, what)),
@@ -91,17 +107,20 @@ impl Loaded {
         }
         let mut sealer = volume.sealer()?;
         let mut unindexed = Segment::default();
-        for id in present.keys().filter(|id| !self.index.knows(**id)) {
-            match read_pack_index(volume.backend(), &mut sealer, volume.id(), *id, &mut unindexed) {
+        let unknown: Vec<PackId> = present.keys().filter(|id| !self.index.knows(**id)).copied().collect();
+        for id in unknown {
+            match read_pack_index(volume.backend(), &mut sealer, volume.id(), id, &mut unindexed) {
                 Ok(()) => {}
                 Err(error) if error.is_not_found() => {}
                 Err(StoreError::Corrupt { object, what }) => self.damaged.push((object, what)),
                 Err(error) => return Err(error),
             }
+            if unindexed.blobs.len() >= SEGMENT_BLOBS {
+                self.index.add_part(hold_packs(volume, &mut unindexed));
+            }
         }
         if !unindexed.packs.is_empty() {
-            unindexed.sort();
-            self.index.add(unindexed);
+            self.index.add_part(hold_packs(volume, &mut unindexed));
         }
         Ok(present)
     }
@@ -110,7 +129,7 @@ impl Loaded {
 impl Loaded {
     /// The packs that no segment covers.
     pub(crate) fn unindexed(&self) -> impl Iterator<Item = IndexedPack> + '_ {
-        self.index.segments().iter().skip(self.objects.len()).flat_map(|segment| segment.packs.iter().copied())
+        self.index.parts().iter().skip(self.objects.len()).flat_map(|part| part.packs().iter().copied())
     }
 
     /// Makes the index on disk what it should be: packs without a segment, left by a killed writer or by a damaged
@@ -122,9 +141,11 @@ impl Loaded {
             let bytes = backend::read_whole(volume.backend(), &pack.mirror(), PACK_MAX)?;
             volume.backend().replace(&pack.object(), &bytes)?;
         }
-        if let Some(unindexed) = self.index.segments().get(self.objects.len()) {
-            let (object, _) = write_segment(volume, &mut volume.sealer()?, unindexed)?;
-            self.objects.push(object);
+        for unindexed in &self.index.parts()[self.objects.len()..] {
+            if let Some(payload) = merge(&[unindexed], &|_| true)? {
+                let (object, _) = write_segment(volume, &mut volume.sealer()?, payload)?;
+                self.objects.push(object);
+            }
         }
         for (object, _) in &self.damaged {
             if object.starts_with(INDEX) {
@@ -166,23 +187,59 @@ pub(crate) fn packs_present(backend: &dyn Backend) -> Result<HashMap<PackId, u64
     Ok(listed.iter().filter_map(|listed| Some((PackId::of_object(&listed.name)?, listed.length))).collect())
 }
 
-fn read_segment(backend: &dyn Backend, sealer: &mut Sealer<'_>, object: &str) -> Result<Segment, StoreError> {
-    let bytes = backend::read_whole(backend, object, SEGMENT_BYTES_MAX as u64)?;
-    let payload = sealer.open(&bytes, FrameKind::IndexSegment, SEGMENT_BYTES_MAX);
-    let segment = payload.and_then(|payload| Segment::parse(&payload));
-    segment.ok_or_else(|| StoreError::corrupt(object, "it is no index segment of this volume, or damaged"))
+/// How a segment of the listing comes to be at hand.
+type Hold = fn(&Volume, &mut Sealer<'_>, &Listed) -> Result<Part, StoreError>;
+
+/// A segment as it is held on this machine: its table, or else what the volume says.
+pub(crate) fn hold_segment(volume: &Volume, sealer: &mut Sealer<'_>, listed: &Listed) -> Result<Part, StoreError> {
+    if volume.tables().is_for(listed.length)
+        && let Some(part) = volume.tables().open(volume.id(), &listed.name)
+    {
+        return Ok(part);
+    }
+    hold_payload(volume, listed, &read_segment(volume, sealer, &listed.name)?)
 }
 
-/// Stores a segment durably. Returns its object and length.
+fn hold_payload(volume: &Volume, listed: &Listed, payload: &[u8]) -> Result<Part, StoreError> {
+    let payload = Payload::parse(payload).ok_or_else(|| no_segment(&listed.name))?;
+    Ok(if volume.tables().is_for(listed.length) {
+        volume.tables().lay_out(volume.id(), Some(&listed.name), &payload)
+    } else {
+        payload.to_segment().into()
+    })
+}
+
+/// The payload of a segment.
+fn read_segment(volume: &Volume, sealer: &mut Sealer<'_>, object: &str) -> Result<Vec<u8>, StoreError> {
+    let bytes = backend::read_whole(volume.backend(), object, SEGMENT_BYTES_MAX as u64)?;
+    let payload = sealer.open_owned(bytes, FrameKind::IndexSegment, SEGMENT_BYTES_MAX);
+    payload.ok_or_else(|| no_segment(object))
+}
+
+fn no_segment(object: &str) -> StoreError {
+    StoreError::corrupt(object, "it is no index segment of this volume, or damaged")
+}
+
+/// What packs say that no segment covers, as it is held on this machine. Leaves nothing of it.
+fn hold_packs(volume: &Volume, unindexed: &mut Segment) -> Part {
+    let mut segment = std::mem::take(unindexed);
+    segment.sort();
+    volume.tables().hold(volume.id(), None, segment)
+}
+
+/// Stores a segment, given by its payload, durably. Returns its object and length.
 pub(crate) fn write_segment(
     volume: &Volume,
     sealer: &mut Sealer<'_>,
-    segment: &Segment,
+    payload: Vec<u8>,
 ) -> Result<(String, u64), StoreError> {
     let object = format!("{INDEX}{}", keys::hex(&keys::random::<16>()?));
-    let bytes = sealer.seal_list(FrameKind::IndexSegment, segment.encode())?;
+    let bytes = sealer.seal_list(FrameKind::IndexSegment, payload)?;
     let mut upload = volume.backend().create(&object)?;
     upload.append(&bytes)?;
     upload.commit()?;
     Ok((object, bytes.len() as u64))
 }
+
+#[cfg(test)]
+mod tests;

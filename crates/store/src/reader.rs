@@ -44,6 +44,8 @@ const TOGETHER_BYTES: u64 = 1 << 30;
 const TOGETHER_MAX: usize = 1 << 17;
 /// More than there are threads, so that different frames rarely wait for each other.
 const TURNS: usize = 128;
+/// How often tables of the index are made anew that cannot be read, before that is an error.
+const TABLE_FAULTS_MAX: usize = 2;
 
 /// Reads blobs of a volume. `&Reader` is shared by threads; it keeps the frames that were decoded last.
 pub struct Reader {
@@ -162,6 +164,7 @@ impl Reader {
 
     fn proved(&self, id: &BlobId, kind: PackKind) -> Result<BlobBytes, StoreError> {
         let mut first = StoreError::MissingBlob(*id);
+        let mut faults = 0;
         loop {
             let index = self.index();
             // What the index does not count on (a pack that was cut off) may be readable in this very place.
@@ -171,6 +174,13 @@ impl Reader {
                     Ok(bytes) => return Ok(bytes),
                     Err(error) => first = error,
                 }
+            }
+            if let Err(fault) = index.check() {
+                // What is on this machine is no word on the volume: made anew, it may be readable.
+                if faults == TABLE_FAULTS_MAX {
+                    return Err(fault);
+                }
+                faults += 1;
             }
             // Perhaps a collector moved it since the index was read, or the index lacks it: ask the packs.
             if !(first.is_damage() && self.match_packs(&index)?) {
@@ -187,7 +197,7 @@ impl Reader {
             return Ok(true);
         }
         let segments = self.volume.backend().list(INDEX)?;
-        if matched.as_ref() == Some(&segments) {
+        if matched.as_ref() == Some(&segments) && seen.check().is_ok() {
             return Ok(false);
         }
         let mut loaded = Loaded::segments(&self.volume)?;

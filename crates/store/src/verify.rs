@@ -115,6 +115,7 @@ pub fn verify(volume: &Arc<Volume>, how: &Verify<'_>, meter: &Meter, cancel: &Ca
         lost.damaged.extend(more.damaged);
         points::verify(volume, how, &proved, &lost, cancel, &mut verified)?;
     }
+    lost.index.check()?;
     verified.checked_bytes = meter.read.get();
     verified.lost = lost.damaged;
     if how.repair {
@@ -138,7 +139,7 @@ fn load_index(
 ) -> Result<Loaded, StoreError> {
     let (own, alone) = if how.repair { (None, true) } else { try_collector(volume)? };
     let lock = lock.or(own.as_deref());
-    let mut loaded = Loaded::segments(volume)?;
+    let mut loaded = Loaded::segments_proved(volume)?;
     let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
     // What a killed collector had taken out of the index and not yet away is on its list.

@@ -10,6 +10,7 @@ use crate::{
     document::{self, Documents},
     error::StoreError,
     frame::Sealer,
+    index::kept::Tables,
     keys::{Derived, PublicKey, SigningKey, Slot, Unlock, VolumeKeys},
     limits::DOCUMENT_MAX,
     meter::Cancel,
@@ -90,6 +91,7 @@ pub struct Volume {
     backend: Arc<dyn Backend>,
     header: VolumeHeader,
     keys: Derived,
+    tables: Tables,
 }
 
 const CLEAR_NOTE: &str = "# This volume has NO passphrase: whoever can read this file can read everything in it.\n";
@@ -138,7 +140,7 @@ impl Volume {
         let mut upload = backend.create(VOLUME_TOML)?;
         upload.append(text.as_bytes())?;
         upload.commit()?;
-        Ok(Self { backend, header, keys: Derived::from(&new.keys) })
+        Ok(Self::with(backend, header, &new.keys))
     }
 
     /// Reads the head of a volume without opening it. Its second copy serves where the first is damaged or gone.
@@ -209,7 +211,16 @@ impl Volume {
     }
 
     pub(crate) fn with(backend: Arc<dyn Backend>, header: VolumeHeader, keys: &VolumeKeys) -> Self {
-        Self { backend, header, keys: Derived::from(keys) }
+        Self { backend, header, keys: Derived::from(keys), tables: Tables::default() }
+    }
+
+    /// The same volume, with tables of long segments of its index kept on this machine.
+    pub fn with_tables(self, tables: Tables) -> Self {
+        Self { tables, ..self }
+    }
+
+    pub(crate) fn tables(&self) -> &Tables {
+        &self.tables
     }
 
     /// Sees that the volume still lies where it was opened: before a conclusion is drawn from something not being there.

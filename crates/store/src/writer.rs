@@ -112,10 +112,12 @@ impl Shared {
             return Ok(());
         }
         let segment = Segment::of_packs(packs);
-        let (_, length) = load::write_segment(&self.volume, &mut self.volume.sealer()?, &segment)?;
+        let payload = segment.encode();
+        let (object, length) = load::write_segment(&self.volume, &mut self.volume.sealer()?, payload)?;
         self.added.add(length);
         let ids: Vec<BlobId> = segment.blobs.iter().map(|blob| blob.id).collect();
-        self.index.write().unwrap_or_else(PoisonError::into_inner).add(segment);
+        let part = self.volume.tables().hold(self.volume.id(), Some((&object, length)), segment);
+        self.index.write().unwrap_or_else(PoisonError::into_inner).add_part(part);
         for id in ids {
             held(&self.claimed[usize::from(id.0[0] & 15)]).remove(&id);
         }

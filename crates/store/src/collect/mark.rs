@@ -19,7 +19,7 @@ use crate::{
 
 /// What is needed of a pack.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Usage {
+pub(crate) struct Usage {
     pub(super) pack: IndexedPack,
     /// Plain bytes of the blobs that are needed.
     pub(super) live_bytes: u64,
@@ -37,14 +37,14 @@ pub(crate) struct Marks {
     /// Condemned packs that turned out to be needed.
     pub(super) rescued: HashSet<PackId>,
     /// Points whose needs are marked. One that was on its way between `replicas/` and `deleted/` may have been missed.
-    pub(super) seen: HashSet<PointName>,
+    pub(crate) seen: HashSet<PointName>,
     condemned: HashSet<PackId>,
 }
 
 impl Marks {
-    pub(super) fn new(reader: Reader, condemned: &[PackId]) -> Self {
+    pub(crate) fn new(reader: Reader, condemned: &[PackId]) -> Self {
         let index = reader.index();
-        let bits = index.segments().iter().map(|segment| vec![0; segment.blobs.len().div_ceil(64)]).collect();
+        let bits = index.parts().iter().map(|part| vec![0; part.len().div_ceil(64)]).collect();
         let condemned = condemned.iter().copied().collect();
         Self { reader, index, bits, rescued: HashSet::new(), seen: HashSet::new(), condemned }
     }
@@ -60,8 +60,9 @@ impl Marks {
     /// Marks what points need, those included that were given up and may come back; but for those that were seen before.
     ///
     /// # Errors
-    /// Where a point or one of its pages cannot be read: what it needs is then unknown, and nothing may be deleted.
-    pub(super) fn all(&mut self, volume: &Volume, cancel: &Cancel) -> Result<(), StoreError> {
+    /// Where a point, one of its pages or the index cannot be read: what it needs is then unknown, and nothing may be
+    /// deleted.
+    pub(crate) fn all(&mut self, volume: &Volume, cancel: &Cancel) -> Result<(), StoreError> {
         for name in self.unseen(volume.point_names()?) {
             let root = volume.point(&name.0, name.1).and_then(|text| text.tree_root());
             self.point(name, root, cancel)?;
@@ -71,7 +72,7 @@ impl Marks {
             let root = volume.deleted_point(&name.0, name.1).and_then(|found| found.text.tree_root());
             self.point(name, root, cancel)?;
         }
-        Ok(())
+        self.index.check()
     }
 
     fn unseen(&self, mut names: Vec<PointName>) -> Vec<PointName> {
@@ -172,30 +173,36 @@ impl Marks {
     }
 
     /// What is needed of every pack that is neither condemned nor gone.
-    pub(super) fn usage(&self) -> Vec<Usage> {
-        let keys = self.reader.volume().keys();
+    ///
+    /// # Errors
+    /// Where the index cannot be read.
+    pub(crate) fn usage(&self) -> Result<Vec<Usage>, StoreError> {
+        let volume = self.reader.volume();
+        // Filling is no waste: the pack would be filled up again.
+        let is_filling = |at: &Located| volume.is_filled() && volume.keys().is_filling(at.pack.kind, &at.blob.id);
         let mut usage: HashMap<PackId, Usage> = HashMap::new();
-        for (ordinal, segment) in self.index.segments().iter().enumerate() {
-            for pack in &segment.packs {
-                usage.entry(pack.id).or_insert(Usage { pack: *pack, live_bytes: 0, total_bytes: 0 });
-            }
-            for (number, blob) in segment.blobs.iter().enumerate() {
-                let pack = segment.packs[segment.frames[blob.frame as usize].pack as usize].id;
-                if let Some(used) = usage.get_mut(&pack) {
-                    let bytes = u64::from(blob.length.max(1));
-                    if self.is_live((ordinal, number)) {
-                        used.live_bytes += bytes;
-                        used.total_bytes += bytes;
-                    } else if !keys.is_filling(used.pack.kind, &blob.id) {
-                        // Filling is no waste: the pack would be filled up again.
-                        used.total_bytes += bytes;
-                    }
+        for (ordinal, part) in self.index.parts().iter().enumerate() {
+            let mut of_packs = vec![(0, 0); part.packs().len()];
+            for at in self.index.scan(ordinal) {
+                let at = at?;
+                let bytes = u64::from(at.blob.length.max(1));
+                let (live, total) = &mut of_packs[at.frame.pack as usize];
+                if self.is_live(at.position) {
+                    *live += bytes;
+                    *total += bytes;
+                } else if !is_filling(&at) {
+                    *total += bytes;
                 }
+            }
+            for (pack, (live_bytes, total_bytes)) in part.packs().iter().zip(of_packs) {
+                let used = usage.entry(pack.id).or_insert(Usage { pack: *pack, live_bytes: 0, total_bytes: 0 });
+                used.live_bytes += live_bytes;
+                used.total_bytes += total_bytes;
             }
         }
         let mut usage: Vec<Usage> = usage.into_values().filter(|used| !self.index.is_excluded(used.pack.id)).collect();
         usage.sort_by_key(|used| used.pack.id);
-        usage
+        Ok(usage)
     }
 }
 

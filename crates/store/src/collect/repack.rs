@@ -26,7 +26,7 @@ pub(super) fn repack(
     let session = Session::begin(volume)?;
     let mut lanes = [session.lane()?, session.meta_lane()?];
     let mut moved = 0;
-    for (kind, blobs) in live_blobs(marks, &wanted) {
+    for (kind, blobs) in live_blobs(marks, &wanted)? {
         for at in blobs {
             if cancel.is_cancelled() {
                 return Err(StoreError::Cancelled);
@@ -47,15 +47,13 @@ pub(super) fn repack(
 }
 
 /// The live blobs of some packs, pack by pack in the order in which they lie there, so that neighbours stay neighbours.
-fn live_blobs(marks: &Marks, wanted: &HashSet<PackId>) -> Vec<(PackKind, Vec<Located>)> {
+fn live_blobs(marks: &Marks, wanted: &HashSet<PackId>) -> Result<Vec<(PackKind, Vec<Located>)>, StoreError> {
     let mut found: BTreeMap<PackId, (PackKind, Vec<Located>)> = BTreeMap::new();
-    for (ordinal, segment) in marks.index().segments().iter().enumerate() {
-        for (number, blob) in segment.blobs.iter().enumerate() {
-            let frame = segment.frames[blob.frame as usize];
-            let pack = segment.packs[frame.pack as usize];
-            if wanted.contains(&pack.id) && marks.is_live((ordinal, number)) {
-                let at = Located { pack, frame, blob: *blob, position: (ordinal, number) };
-                found.entry(pack.id).or_insert((pack.kind, Vec::new())).1.push(at);
+    for ordinal in 0..marks.index().parts().len() {
+        for at in marks.index().scan(ordinal) {
+            let at = at?;
+            if wanted.contains(&at.pack.id) && marks.is_live(at.position) {
+                found.entry(at.pack.id).or_insert((at.pack.kind, Vec::new())).1.push(at);
             }
         }
     }
@@ -63,5 +61,5 @@ fn live_blobs(marks: &Marks, wanted: &HashSet<PackId>) -> Vec<(PackKind, Vec<Loc
     for (_, blobs) in &mut found {
         blobs.sort_by_key(|at| (at.frame.offset, at.blob.start));
     }
-    found
+    Ok(found)
 }

@@ -141,7 +141,9 @@ impl Meddler for Merging {
     fn before_read(&self, name: &str, _bytes: u64) -> backend::Result<()> {
         if name.starts_with(INDEX) && !self.merged.swap(true, Ordering::SeqCst) {
             let lock = take_collector(&self.volume, &Cancel::default()).unwrap();
-            rewrite_segments(&self.volume, &*lock, &|_| true, &|_| true).unwrap();
+            let loaded = Loaded::segments(&self.volume).unwrap();
+            let all = loaded.objects.into_iter().zip(loaded.index.into_parts()).collect();
+            rewrite_segments(&self.volume, &*lock, all, &|_| true).unwrap();
         }
         Ok(())
     }

@@ -138,7 +138,7 @@ fn frames(volume: &Volume) -> Vec<(u32, u32)> {
             at += crate::frame::HEADER + header.sealed_length as usize;
         }
     }
-    assert_eq!(loaded.index.segments().len(), 1);
+    assert_eq!(loaded.index.parts().len(), 1);
     found.sort_unstable();
     found
 }

@@ -47,6 +47,7 @@ pub(super) fn verify(
         loaded.match_packs(volume)?;
         let now = Lost { index: Arc::new(loaded.index), damaged: lost.damaged.clone() };
         lost_pages = look(volume, how.threads, names, proved, &now, cancel, verified)?;
+        now.index.check()?;
     }
     name_lacking(verified);
     Ok(lost_pages.iter().flat_map(|page| lost.index.copies(page)).map(|copy| copy.pack.id).collect())

@@ -95,8 +95,9 @@ fn holds_no_more_than_needed(volume: &Arc<Volume>) -> Result<(), String> {
         return Err(format!("the index is not what it should be: {:?}", loaded.damaged));
     }
     let needed = needed(volume, &volume.point_names().map_err(text)?).map_err(text)?;
-    let mut held: Vec<BlobId> =
-        loaded.index.segments().iter().flat_map(|segment| segment.blobs.iter().map(|blob| blob.id)).collect();
+    let parts = 0..loaded.index.parts().len();
+    let held = parts.flat_map(|part| loaded.index.scan(part)).map(|at| at.map(|at| at.blob.id));
+    let mut held: Vec<BlobId> = held.collect::<Result<_, _>>().map_err(text)?;
     held.sort_unstable();
     let mut wanted: Vec<BlobId> = needed.into_iter().collect();
     wanted.sort_unstable();

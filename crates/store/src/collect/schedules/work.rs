@@ -16,6 +16,7 @@ use crate::{
     },
     collect::{Collect, collect, rewrite_segments, take_collector},
     keys::Unlock,
+    load::Loaded,
     meter::Meter,
     point::ReplicaPlace,
     tests::signing,
@@ -115,7 +116,9 @@ impl Worker<'_> {
 
     fn merge(&self) -> Result<(), StoreError> {
         let lock = take_collector(&self.volume, &self.process.cancel)?;
-        rewrite_segments(&self.volume, &*lock, &|_| true, &|_| true)
+        let loaded = Loaded::segments(&self.volume)?;
+        let all = loaded.objects.into_iter().zip(loaded.index.into_parts()).collect();
+        rewrite_segments(&self.volume, &*lock, all, &|_| true)
     }
 
     /// Takes the lock of a point's replica, and withdraws what was promised of it before it is touched.

@@ -1,0 +1,113 @@
+//! A segment in the form in which it is at hand: in memory, or as a table on disk.
+
+use std::{ops::Range, sync::Arc};
+
+use super::{IndexedPack, Located, Segment, fanout::Fanout, table::Table};
+use crate::{entry::BlobId, error::StoreError};
+
+/// Names that share their first bits in memory, on average.
+const TOGETHER: usize = 2;
+
+#[derive(Debug)]
+pub(crate) enum Part {
+    InMemory(Segment, Fanout),
+    OnDisk(Arc<Table>),
+}
+
+impl From<Segment> for Part {
+    fn from(segment: Segment) -> Self {
+        let fanout = Fanout::of(segment.blobs.iter().map(|blob| blob.id), TOGETHER);
+        Self::InMemory(segment, fanout)
+    }
+}
+
+impl Part {
+    pub(crate) fn packs(&self) -> &[IndexedPack] {
+        match self {
+            Self::InMemory(segment, _) => &segment.packs,
+            Self::OnDisk(table) => table.packs(),
+        }
+    }
+
+    /// Frames that its blobs lie in.
+    pub(crate) fn frames(&self) -> usize {
+        match self {
+            Self::InMemory(segment, _) => segment.frames.len(),
+            Self::OnDisk(table) => table.frames(),
+        }
+    }
+
+    /// Blobs.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::InMemory(segment, _) => segment.blobs.len(),
+            Self::OnDisk(table) => table.len(),
+        }
+    }
+
+    /// Positions of the names that begin as this one does.
+    pub(super) fn near(&self, id: &BlobId) -> Range<usize> {
+        match self {
+            Self::InMemory(_, fanout) => fanout.near(id),
+            Self::OnDisk(table) => table.near(id),
+        }
+    }
+
+    /// Something of what [`Part::positions`] looks at from this position on.
+    pub(super) fn touch(&self, position: usize) -> u16 {
+        match self {
+            Self::InMemory(segment, _) => segment.blobs.get(position).map_or(0, |blob| u16::from(blob.id.0[0])),
+            Self::OnDisk(table) => table.print(position),
+        }
+    }
+
+    /// Where copies of a blob may be, near which it is; rarely, another blob is in such a place.
+    pub(super) fn positions(&self, near: Range<usize>, id: &BlobId) -> Range<usize> {
+        match self {
+            Self::InMemory(segment, _) => {
+                let from = near.start + segment.blobs[near.clone()].partition_point(|blob| blob.id < *id);
+                let count = segment.blobs[from..near.end].iter().take_while(|blob| blob.id == *id).count();
+                from..from + count
+            }
+            Self::OnDisk(table) => table.positions(near, id),
+        }
+    }
+
+    /// The blob at a position. `None`: the table cannot be read there, as [`Part::check`] will say.
+    pub(super) fn read(&self, ordinal: usize, position: usize) -> Option<Located> {
+        match self {
+            Self::InMemory(segment, _) => {
+                let blob = segment.blobs[position];
+                let frame = segment.frames[blob.frame as usize];
+                Some(Located { pack: segment.packs[frame.pack as usize], frame, blob, position: (ordinal, position) })
+            }
+            Self::OnDisk(table) => {
+                let (blob, frame) = table.read(position)?;
+                Some(Located { pack: table.packs()[frame.pack as usize], frame, blob, position: (ordinal, position) })
+            }
+        }
+    }
+
+    /// All blobs, sorted by name; `ordinal` is what [`Located`] is to say of this segment.
+    pub(crate) fn scan(&self, ordinal: usize) -> impl Iterator<Item = Result<Located, StoreError>> + '_ {
+        let mut records = match self {
+            Self::InMemory(..) => None,
+            Self::OnDisk(table) => Some(table.records()),
+        };
+        (0..self.len()).map(move |position| match &mut records {
+            None => self.read(ordinal, position).ok_or_else(|| StoreError::Internal("a blob left memory".to_owned())),
+            Some(records) => {
+                let (blob, frame) = records.next()?;
+                Ok(Located { pack: self.packs()[frame.pack as usize], frame, blob, position: (ordinal, position) })
+            }
+        })
+    }
+
+    /// Whether it could be read wherever it was.
+    pub(super) fn check(&self) -> Result<(), StoreError> {
+        match self {
+            Self::InMemory(..) => Ok(()),
+            Self::OnDisk(table) => table.check(),
+        }
+    }
+}
