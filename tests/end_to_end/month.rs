@@ -144,6 +144,8 @@ impl Month {
             fresh.take_point();
             fs::remove_dir_all(to).unwrap();
         }
+        // Its small packs are put together, as those of the other were.
+        (0..2).for_each(|_| drop(fresh.program().run(args!["prune"]).done()));
         fresh.stored_bytes()
     }
 }

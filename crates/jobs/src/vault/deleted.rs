@@ -71,6 +71,8 @@ impl Server {
         let now = self.clocks(&*place).earliest();
         let mut purged = 0;
         for (place, point) in Self::deleted_in(part)? {
+            // Whoever puts it back holds this while it lies in both places.
+            let _lock = part.lock_points(&place, &Cancel::default())?;
             let deleted = match part.deleted_point(&place, point) {
                 Err(error) if error.is_not_found() => continue,
                 read => read?,
