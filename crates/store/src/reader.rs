@@ -3,12 +3,10 @@
 mod ahead;
 mod cache;
 mod fetched;
+mod places;
 mod runs;
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use ahead::Fetching;
 pub(crate) use ahead::{ENTRIES_BYTES, EXTENTS_BYTES, Wanted};
@@ -16,6 +14,7 @@ pub use ahead::{EntriesAhead, Window};
 use cache::FrameCache;
 pub(crate) use fetched::KEPT_MAX;
 use fetched::{Came, key_of};
+pub use places::{BlobPlaces, Place};
 pub(crate) use runs::runs;
 
 use crate::{
@@ -37,11 +36,6 @@ use crate::{
 const DATA_CACHE: usize = 24 << 20;
 /// The same of metadata, by itself: a page of entries is needed again after any amount of content.
 const META_CACHE: usize = 16 << 20;
-/// Bytes of a file whose extents are put in order at a time: a frame holds the changes of as much where one page in 4,000
-/// changes from point to point.
-const TOGETHER_BYTES: u64 = 1 << 30;
-/// And extents, which bounds the memory to 9 MiB.
-const TOGETHER_MAX: usize = 1 << 17;
 /// More than there are threads, so that different frames rarely wait for each other.
 const TURNS: usize = 128;
 /// How often tables of the index are made anew that cannot be read, before that is an error.
@@ -130,36 +124,6 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let each = &mut |extent: Extent| if extent.length() > 0 { each(extent) } else { Ok(()) };
         tree::walk_extents(self, content, &mut |_| true, each)
-    }
-
-    /// The same, with the position of each in the file, frame by frame: what lies in one frame comes together, when the
-    /// first of it is due, within a gigabyte. So a file that was changed in many places at many times is
-    /// read without opening a frame for each of them; any other comes in its order.
-    pub fn extents_by_frame(
-        &self,
-        content: &Content,
-        each: &mut dyn FnMut(u64, Extent) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut position = 0_u64;
-        let mut frames = HashMap::new();
-        let mut together: Vec<(usize, u64, Extent)> = Vec::new();
-        let mut pass_on = |together: &mut Vec<(usize, u64, Extent)>| {
-            together.sort_by_key(|(turn, ..)| *turn);
-            together.drain(..).try_for_each(|(_, at, extent)| each(at, extent))
-        };
-        self.extents(content, &mut |extent| {
-            let at = position;
-            position = position.saturating_add(extent.length());
-            let frame = extent.blob().and_then(|blob| self.index().find(blob)).map(|at| key_of(&at));
-            let turn = frame.map_or(together.len(), |frame| *frames.entry(frame).or_insert(together.len()));
-            together.push((turn, at, extent));
-            if together.len() < TOGETHER_MAX && position - together[0].1 < TOGETHER_BYTES {
-                return Ok(());
-            }
-            frames.clear();
-            pass_on(&mut together)
-        })?;
-        pass_on(&mut together)
     }
 
     fn proved(&self, id: &BlobId, kind: PackKind) -> Result<BlobBytes, StoreError> {

@@ -18,7 +18,7 @@ use super::{
     runs::{Run, runs},
 };
 use crate::{
-    entry::{BlobId, Entry, Extent, Kind},
+    entry::{BlobId, Entry, Kind},
     error::StoreError,
     index::Located,
     limits::LIST_LENGTH,
@@ -155,14 +155,14 @@ impl<'a, T> Window<'a, T> {
         Self { wanted: Wanted::new(reader), waiting: VecDeque::new(), bytes: 0, bytes_max, length_max }
     }
 
-    /// For the extents of one file.
-    pub fn of_extents(reader: &'a Reader) -> Self {
+    /// For the blobs of one file.
+    pub fn of_blobs(reader: &'a Reader) -> Self {
         Self::new(reader, EXTENTS_BYTES)
     }
 
-    /// Wants what an extent refers to; returns how many bytes are to be fetched for it alone.
-    pub fn want(&mut self, extent: &Extent) -> u64 {
-        extent.blob().map_or(0, |blob| self.wanted.add(blob))
+    /// Wants a blob; returns how many bytes are to be fetched for it alone.
+    pub fn want(&mut self, blob: &BlobId) -> u64 {
+        self.wanted.add(blob)
     }
 
     /// Takes something in for which so many bytes are to be fetched.
@@ -212,7 +212,7 @@ impl<'a, I: Iterator<Item = Result<Entry, StoreError>>> EntriesAhead<'a, I> {
             // What cannot be read here is met again, and told, by whoever writes the file.
             let _ = reader.extents(content, &mut |extent| {
                 looked_at += 1;
-                bytes += self.window.want(&extent);
+                bytes += extent.blob().map_or(0, |blob| self.window.want(blob));
                 if bytes < EXTENTS_BYTES && looked_at < LIST_LENGTH { Ok(()) } else { Err(StoreError::Cancelled) }
             });
         }

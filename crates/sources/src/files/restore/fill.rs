@@ -2,12 +2,12 @@
 //!
 //! Of a large file, other hands read parts; its own hand writes all, since two that write one file wait for each other.
 
-use std::{io, ops::Range};
+use std::io;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use resurgam_store::{
-    BlobId, Content, Extent, StoreError,
-    reader::{BlobBytes, Window},
+    Content, StoreError,
+    reader::{BlobBytes, BlobPlaces, Place, Window},
 };
 use rustix::{
     fd::{AsFd, OwnedFd},
@@ -17,7 +17,7 @@ use rustix::{
 use super::Context;
 use crate::error::SourceError;
 
-/// Extents from which on other hands are asked for help.
+/// Blobs from which on other hands are asked for help.
 const HELP_FROM: u64 = 2;
 
 /// Why a file is not whole.
@@ -38,18 +38,14 @@ impl From<io::Error> for Fault {
 
 /// A part of a large file that any hand may read.
 pub(super) struct Piece {
-    at: u64,
-    blob: BlobId,
-    offset: u32,
-    length: u32,
+    blob: BlobPlaces,
     answer: Sender<Result<Part, Fault>>,
 }
 
 /// Bytes of a file, and where they go.
 struct Part {
-    at: u64,
-    blob: BlobBytes,
-    range: Range<usize>,
+    bytes: BlobBytes,
+    places: Vec<Place>,
 }
 
 /// The queue through which hands help one another.
@@ -83,25 +79,23 @@ pub(super) fn fill(
         return Ok(());
     }
     let (answer, answers) = crossbeam_channel::unbounded();
-    let (mut position, mut written_to, mut count, mut outstanding) = (0_u64, 0_u64, 0_u64, 0_usize);
+    let (mut written_to, mut count, mut outstanding) = (0_u64, 0_u64, 0_usize);
     let mut fault = None;
-    let mut next = |(at, extent): (u64, Extent)| {
-        let end = at.saturating_add(extent.length());
-        position = position.max(end);
-        let result = match extent {
-            _ if context.is_over() => Err(Fault::Over),
-            _ if end > size => Err(wrong_length(end, size)),
-            Extent::Hole { .. } => Ok(()),
-            Extent::Data { blob, offset, length } => {
-                (count, written_to) = (count + 1, written_to.max(end));
-                let piece = Piece { at, blob, offset, length, answer: answer.clone() };
-                match if count < HELP_FROM { Err(piece) } else { offer(pieces, piece) } {
-                    Ok(()) => {
-                        outstanding += 1;
-                        Ok(())
-                    }
-                    Err(piece) => read(context, &piece).and_then(|part| write(file, &part)),
+    let mut next = |blob: BlobPlaces| {
+        let end = end_of(&blob);
+        let result = if context.is_over() {
+            Err(Fault::Over)
+        } else if end > size {
+            Err(wrong_length(end, size))
+        } else {
+            (count, written_to) = (count + 1, written_to.max(end));
+            let piece = Piece { blob, answer: answer.clone() };
+            match if count < HELP_FROM { Err(piece) } else { offer(pieces, piece) } {
+                Ok(()) => {
+                    outstanding += 1;
+                    Ok(())
                 }
+                Err(piece) => read(context, piece.blob).and_then(|part| write(file, &part)),
             }
         };
         while let Ok(answered) = answers.try_recv() {
@@ -114,10 +108,10 @@ pub(super) fn fill(
         if fault.is_some() { Err(StoreError::Cancelled) } else { Ok(()) }
     };
     // From a far place, what comes is asked for while what came before is still on its way.
-    let mut window = Window::of_extents(context.reader);
-    let read = context.reader.extents_by_frame(content, &mut |at, extent| {
-        let bytes = window.want(&extent);
-        window.push((at, extent), bytes);
+    let mut window = Window::of_blobs(context.reader);
+    let read = context.reader.places(content, &mut |blob| {
+        let bytes = window.want(&blob.blob);
+        window.push(blob, bytes);
         if window.is_full() {
             while !window.is_low() {
                 window.pop().map_or(Ok(()), &mut next)?;
@@ -125,7 +119,10 @@ pub(super) fn fill(
         }
         Ok(())
     });
-    let read = read.and_then(|()| std::iter::from_fn(|| window.pop()).try_for_each(&mut next));
+    let read = read.and_then(|length| {
+        std::iter::from_fn(|| window.pop()).try_for_each(&mut next)?;
+        Ok(length)
+    });
     drop(answer);
     while outstanding > 0 {
         // What nobody has taken is done here, so what is waited for is in the hands of a thread at work.
@@ -142,8 +139,8 @@ pub(super) fn fill(
     match (fault, read) {
         (Some(fault), _) => return Err(fault),
         (None, Err(error)) => return Err(of_store(context, error)),
-        (None, Ok(())) if position != size => return Err(wrong_length(position, size)),
-        (None, Ok(())) => {}
+        (None, Ok(length)) if length != size => return Err(wrong_length(length, size)),
+        (None, Ok(_)) => {}
     }
     if written_to < size {
         rustix::fs::ftruncate(file, size).map_err(io::Error::from)?;
@@ -153,9 +150,14 @@ pub(super) fn fill(
 
 /// Reads a piece that another hand has offered.
 pub(super) fn help(context: &Context<'_>, piece: Piece) {
-    let result = read(context, &piece);
+    let result = read(context, piece.blob);
     // Nobody waits for it any more if the file's own hand has met an error.
     let _ = piece.answer.send(result);
+}
+
+/// How long a file must be to have all of a blob's places.
+fn end_of(blob: &BlobPlaces) -> u64 {
+    blob.places.iter().map(|place| place.at.saturating_add(u64::from(place.length))).max().unwrap_or(0)
 }
 
 /// Offers a piece to the others. Back comes what they are too busy for.
@@ -163,19 +165,23 @@ fn offer(pieces: &Pieces, piece: Piece) -> Result<(), Piece> {
     pieces.offer.try_send(piece).map_err(TrySendError::into_inner)
 }
 
-fn read(context: &Context<'_>, piece: &Piece) -> Result<Part, Fault> {
-    let Piece { blob: id, offset, length, .. } = piece;
-    let blob = context.reader.blob(id).map_err(|e| of_store(context, e))?;
-    let start = *offset as usize;
-    let range = start.checked_add(*length as usize).map(|end| start..end).filter(|range| range.end <= blob.len());
-    let range = range.ok_or_else(|| {
-        Fault::Unproved(format!("it refers to bytes {offset} to {offset} + {length} of blob {id}, which is shorter"))
-    })?;
-    Ok(Part { at: piece.at, blob, range })
+fn read(context: &Context<'_>, blob: BlobPlaces) -> Result<Part, Fault> {
+    let BlobPlaces { blob: id, places } = blob;
+    let bytes = context.reader.blob(&id).map_err(|e| of_store(context, e))?;
+    let is_beyond = |place: &&Place| u64::from(place.offset) + u64::from(place.length) > bytes.len() as u64;
+    if let Some(Place { offset, length, .. }) = places.iter().find(is_beyond) {
+        let what = format!("it refers to bytes {offset} to {offset} + {length} of blob {id}, which is shorter");
+        return Err(Fault::Unproved(what));
+    }
+    Ok(Part { bytes, places })
 }
 
 fn write(file: &OwnedFd, part: &Part) -> Result<(), Fault> {
-    Ok(write_fully(file, &part.blob[part.range.clone()], part.at)?)
+    for Place { at, offset, length } in &part.places {
+        let start = *offset as usize;
+        write_fully(file, &part.bytes[start..start + *length as usize], *at)?;
+    }
+    Ok(())
 }
 
 fn of_store(context: &Context<'_>, error: StoreError) -> Fault {
