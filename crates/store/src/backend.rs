@@ -182,8 +182,23 @@ pub(crate) fn wait_for(
     Err(StoreError::Busy(format!("{place}: {who} is running; try again when it has ended")))
 }
 
-/// Reads a whole object of at most `limit` bytes.
+/// How often an object may be replaced by a shorter one between the look at its length and the reading.
+const REPLACED_MAX: usize = 8;
+
+/// Reads a whole object of at most `limit` bytes. One that is replaced by a longer one meanwhile comes cut off, and looks
+/// damaged.
 pub fn read_whole(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u8>> {
+    let mut turn = 0;
+    loop {
+        turn += 1;
+        match read_at_its_length(backend, name, limit) {
+            Err(error) if turn < REPLACED_MAX && error.source.kind() == std::io::ErrorKind::UnexpectedEof => {}
+            read => return read,
+        }
+    }
+}
+
+fn read_at_its_length(backend: &dyn Backend, name: &str, limit: u64) -> Result<Vec<u8>> {
     let length = backend.length(name)?;
     if length > limit {
         return Err(BackendError {

@@ -63,13 +63,23 @@ struct CondemnedText {
 
 /// The list of condemned packs. One that is damaged condemns nothing: whoever made it finds it damaged as well.
 pub(crate) fn condemned(volume: &Volume) -> Result<Condemned, StoreError> {
-    let bytes = match backend::read_whole(volume.backend(), CONDEMNED, CONDEMNED_MAX as u64) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind == crate::error::Fault::NotFound => return Ok(Condemned::default()),
-        Err(error) => return Err(error.into()),
-    };
-    let text = volume.sealer()?.open(&bytes, FrameKind::Document, CONDEMNED_MAX).unwrap_or_default();
-    Ok(parse_condemned(&text).unwrap_or_default())
+    let mut before = None;
+    loop {
+        let bytes = match backend::read_whole(volume.backend(), CONDEMNED, CONDEMNED_MAX as u64) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind == crate::error::Fault::NotFound => return Ok(Condemned::default()),
+            Err(error) => return Err(error.into()),
+        };
+        let text = volume.sealer()?.open(&bytes, FrameKind::Document, CONDEMNED_MAX);
+        if let Some(list) = text.and_then(|text| parse_condemned(&text)) {
+            return Ok(list);
+        }
+        // A list that was replaced while it was read looks damaged once, and not twice in the same way.
+        if before.as_ref() == Some(&bytes) {
+            return Ok(Condemned::default());
+        }
+        before = Some(bytes);
+    }
 }
 
 fn parse_condemned(text: &[u8]) -> Option<Condemned> {

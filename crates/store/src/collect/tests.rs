@@ -10,7 +10,9 @@ use std::{
 
 use resurgam_model::{PointId, Timestamp};
 
-use super::{Collect, INDEX, Loaded, collect, rewrite_segments, take_collector};
+use super::{
+    CONDEMNED, Collect, Condemned, INDEX, Loaded, collect, condemned, rewrite_segments, take_collector, write_condemned,
+};
 use crate::{
     Cancel, Volume,
     backend::{
@@ -22,6 +24,7 @@ use crate::{
         simulated::SimulatedDisk,
     },
     deleted::DELETED,
+    pack::PackId,
     point::REPLICAS,
     tests::{files, new_volume, new_volume_with, open_volume, place, point, restore, signing, try_point},
     volume::DELETED_POINTS,
@@ -218,4 +221,41 @@ fn the_half_pack_of_a_writer_that_began_meanwhile_is_left_to_it() {
     let meddled = Meddled { inner: Arc::clone(&inner), meddler: Meanwhile::new([(INDEX, begins)]) };
     collect(&open_volume(Arc::new(meddled)), &Collect::default(), &Cancel::default()).unwrap();
     assert!(writer.lock().unwrap().is_some() && inner.length(first).is_err(), "its writer can no longer store it");
+}
+
+/// Puts another list of condemned packs in the place of one when its length is known and its bytes are not.
+struct Replacing {
+    inner: Memory,
+    by: Mutex<Option<Vec<u8>>>,
+}
+
+impl Meddler for Replacing {
+    fn before_read(&self, name: &str, bytes: u64) -> backend::Result<()> {
+        match self.by.lock().unwrap().take_if(|_| name == CONDEMNED && bytes > 0) {
+            Some(by) => self.inner.replace(name, &by),
+            None => Ok(()),
+        }
+    }
+}
+
+#[test]
+fn a_list_of_condemned_packs_that_is_replaced_while_it_is_read_is_read_as_it_is_now() {
+    let inner = Memory::default();
+    let volume = new_volume(Arc::new(inner.clone()));
+    let list = |packs: u8| {
+        let packs = (0..packs).map(|number| PackId([number; 16])).collect();
+        let list = Condemned { packs, waiting_for: None };
+        write_condemned(&volume, &list).unwrap();
+        (list, backend::read_whole(&inner, CONDEMNED, u64::MAX).unwrap())
+    };
+    for (before, after) in [(40, 3), (3, 40)] {
+        let (now, by) = list(after);
+        list(before);
+        let meddler = Replacing { inner: inner.clone(), by: Mutex::new(Some(by)) };
+        let volume = open_volume(Arc::new(Meddled { inner: Arc::new(inner.clone()), meddler }));
+        assert_eq!(condemned(&volume).unwrap(), now, "{before} to {after}");
+    }
+    // Damaged for good, it condemns nothing.
+    inner.replace(CONDEMNED, b"something else").unwrap();
+    assert_eq!(condemned(&volume).unwrap(), Condemned::default());
 }
