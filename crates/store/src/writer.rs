@@ -182,7 +182,7 @@ impl Session {
     /// # Errors
     /// Where the compressor cannot be set up.
     pub fn regions(&self) -> Result<RegionWriter<'_>, StoreError> {
-        Ok(RegionWriter::new(self.meta_lane()?))
+        Ok(RegionWriter::new(self.meta_lane()?, self.lane()?))
     }
 
     /// The hash by which a page of a file is known again.

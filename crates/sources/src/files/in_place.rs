@@ -200,9 +200,8 @@ impl Hand<'_> {
             let list = match region {
                 Ok(list) => list,
                 Err(Unlisted { length, hashes, pages, blobs }) => {
-                    let hashes = self.lane.put(hashes.as_flattened())?;
                     let new: Vec<BlobId> = taken.blobs[blobs].iter().filter_map(Extent::blob).copied().collect();
-                    self.region_writer()?.region(hashes, &extents(&pages, length, &new))?
+                    self.region_writer()?.region(&hashes, &extents(&pages, length, &new))?
                 }
             };
             taken.listed.push(list);

@@ -227,26 +227,29 @@ fn join(last: &mut Extent, next: &Extent) -> bool {
     true
 }
 
-/// Where regions and their lists are stored.
+/// Where regions and their lists are stored. Hashes lie beside each other, so that the next point reads little besides them.
 pub struct RegionWriter<'a> {
-    lane: Lane<'a>,
+    lists: Lane<'a>,
+    hashes: Lane<'a>,
 }
 
 impl<'a> RegionWriter<'a> {
-    pub(crate) fn new(lane: Lane<'a>) -> Self {
-        Self { lane }
+    /// `lists` is for metadata, `hashes` for content.
+    pub(crate) fn new(lists: Lane<'a>, hashes: Lane<'a>) -> Self {
+        Self { lists, hashes }
     }
 
-    /// Stores the list of a region. `hashes`: the blob with the hashes of its pages.
+    /// Stores the hashes of a region's pages, and its list.
     ///
     /// # Errors
     /// Where the volume cannot be written.
-    pub fn region(&mut self, hashes: BlobId, extents: &[Extent]) -> Result<ListRef, StoreError> {
+    pub fn region(&mut self, hashes: &[PageHash], extents: &[Extent]) -> Result<ListRef, StoreError> {
         let mut all = Vec::with_capacity(extents.len() + 1);
-        all.push(Extent::Data { blob: hashes, offset: 0, length: 0 });
+        let blob = self.hashes.put(hashes.as_flattened())?;
+        all.push(Extent::Data { blob, offset: 0, length: 0 });
         all.extend_from_slice(extents);
         Ok(ListRef {
-            list: self.lane.put(&content::list_of_extents(&all))?,
+            list: self.lists.put(&content::list_of_extents(&all))?,
             length: extents.iter().map(Extent::length).sum(),
         })
     }
@@ -256,7 +259,7 @@ impl<'a> RegionWriter<'a> {
     /// # Errors
     /// Where the volume cannot be written.
     pub fn content(&mut self, regions: Vec<ListRef>) -> Result<Content, StoreError> {
-        content::listed(regions, &mut |bytes| self.lane.put(bytes))
+        content::listed(regions, &mut |bytes| self.lists.put(bytes))
     }
 
     /// Call it before the writer is dropped.
@@ -264,7 +267,8 @@ impl<'a> RegionWriter<'a> {
     /// # Errors
     /// Where the volume cannot be written.
     pub fn flush(&mut self) -> Result<(), StoreError> {
-        self.lane.flush()
+        self.hashes.flush()?;
+        self.lists.flush()
     }
 }
 
