@@ -139,6 +139,8 @@ fn load_index(
 ) -> Result<Loaded, StoreError> {
     let (own, alone) = if how.repair { (None, true) } else { try_collector(volume)? };
     let lock = lock.or(own.as_deref());
+    // Asked before the packs are listed: those who die later may have stored some that are not seen here.
+    let dead = volume.backend().writers()?.dead;
     let mut loaded = Loaded::segments_proved(volume)?;
     let damaged = loaded.damaged.len();
     loaded.match_packs(volume)?;
@@ -159,7 +161,7 @@ fn load_index(
     if damaged == 0 && !without_segment {
         return Ok(loaded);
     }
-    let mended = match lock.filter(|_| idle).map(|lock| loaded.adopt(volume, lock, &writers.dead)) {
+    let mended = match lock.filter(|_| idle).map(|lock| loaded.adopt(volume, lock, &dead)) {
         None => false,
         Some(Ok(())) => true,
         // No room for a cache is no reason to fail.

@@ -276,3 +276,51 @@ fn a_pack_that_is_deleted_between_two_reads_of_it_is_no_damage() {
         assert!(found.findings.is_empty(), "collected before read {reads}: {:?}", found.findings);
     }
 }
+
+/// A backup that is killed when its packs are there, just after verifying has listed packs.
+struct KilledBackup {
+    inner: Arc<dyn Backend>,
+    packs: Vec<(String, Vec<u8>)>,
+    killed: AtomicBool,
+}
+
+fn die(backend: &dyn Backend, writer: &str, packs: &[(String, Vec<u8>)]) {
+    let registered = backend.register(writer).unwrap();
+    for (name, bytes) in packs {
+        backend.replace(name, bytes).unwrap();
+    }
+    drop(registered);
+}
+
+impl Meddler for KilledBackup {
+    fn before_read(&self, name: &str, _bytes: u64) -> crate::backend::Result<()> {
+        if name == "condemned" && !self.killed.swap(true, Ordering::SeqCst) {
+            die(&*self.inner, &"b".repeat(32), &self.packs);
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_writer_that_dies_while_packs_are_taken_in_is_remembered() {
+    let (inner, volume) = whole_volume();
+    // Two backups, of which only the packs will be there.
+    let packs_of = |number: u8| -> Vec<(String, Vec<u8>)> {
+        let before: HashSet<String> = objects(&*inner).into_iter().map(|(name, _)| name).collect();
+        point(&volume, number, &files(3000 * u64::from(number), 30));
+        let made = objects(&*inner).into_iter().map(|(name, _)| name).filter(|name| !before.contains(name));
+        let taken: Vec<_> = made.map(|name| (name.clone(), read_whole(&*inner, &name, u64::MAX).unwrap())).collect();
+        taken.iter().for_each(|(name, _)| inner.delete(name).unwrap());
+        taken.into_iter().filter(|(name, _)| name.contains("packs/")).collect()
+    };
+    let (first, second) = (packs_of(2), packs_of(3));
+    die(&*inner, &"a".repeat(32), &first);
+    let meddler = KilledBackup { inner: Arc::clone(&inner), packs: second, killed: AtomicBool::new(false) };
+    let meddled = open_volume(Arc::new(Meddled { inner: Arc::clone(&inner), meddler }));
+    for volume in [meddled, open_volume(Arc::clone(&inner)), open_volume(Arc::clone(&inner))] {
+        let found = run(&volume, false);
+        assert!(found.findings.is_empty(), "{:?}", found.findings);
+    }
+    let writers = inner.writers().unwrap();
+    assert!(writers.alive.is_empty() && writers.dead.is_empty(), "{:?}", writers.dead);
+}
