@@ -193,6 +193,7 @@ class Bupstash(Tool):
         return [["list"]]
 
     def restore(self, to):
+        to.mkdir()
         return [["restore", "-q", "--into", to, self.newest()]]
 
     def restore_one(self, path, to):
