@@ -4,7 +4,7 @@
 //! Which files: those that begin like a database or an image ([`super::kinds`]), those that were taken so before, and
 //! those that changed and are as long as they were, or longer, by whole pages.
 
-use std::ops::Range;
+use std::{borrow::Cow, ops::Range};
 
 use resurgam_store::{
     BlobId, Content, Extent, ListRef,
@@ -31,20 +31,25 @@ const IN_PLACE_MIN: u64 = 1 << 20;
 /// New blobs after which the regions that wait for their names are listed.
 const BLOBS_AT_ONCE: usize = 64;
 
-/// A region whose new blobs are being stored.
-struct Unlisted {
-    length: usize,
-    hashes: Vec<PageHash>,
-    pages: Vec<Page>,
-    /// Its new blobs, among those of the batch.
-    blobs: Range<usize>,
+/// A region that was looked through.
+enum Looked {
+    /// As it was: the previous point's list serves.
+    Same(ListRef),
+    /// Its new blobs are being stored.
+    Changed {
+        length: usize,
+        hashes: Vec<PageHash>,
+        pages: Vec<Page>,
+        /// Its new blobs, among those of the batch.
+        blobs: Range<usize>,
+    },
 }
 
 /// Regions in the order of the file. The batch goes on from the listed ones.
 #[derive(Default)]
 struct Taken {
     listed: Vec<ListRef>,
-    unlisted: Vec<Result<ListRef, Unlisted>>,
+    batch: Vec<Looked>,
     /// The new blobs of the batch. Their names come later.
     blobs: Vec<Extent>,
 }
@@ -60,22 +65,20 @@ impl Hand<'_> {
         if before.size < IN_PLACE_MIN {
             return Ok(None);
         }
-        let mut known = Vec::new();
         if let (Some((size, content)), Some(reader)) = (&work.previous, self.shared.previous) {
-            known = regions(reader, content)?;
+            let known = regions(reader, content)?;
             let is_region = |list: &ListRef| Region::read(reader, list).map(|region| region.is_some());
             if known.first().map_or(Ok(false), is_region)? {
                 return Ok(Some(known));
             }
-            known.clear();
             let whole_pages = |size: u64| size.is_multiple_of(PAGE as u64);
             if *size >= IN_PLACE_MIN && *size <= before.size && whole_pages(*size) && whole_pages(before.size) {
-                return Ok(Some(known));
+                return Ok(Some(Vec::new()));
             }
         }
         let mut head = [0; HEAD];
         let read = read_fully(file, &mut head, 0)?;
-        Ok(changes_in_place(&head[..read]).then_some(known))
+        Ok(changes_in_place(&head[..read]).then(Vec::new))
     }
 
     /// Takes a file of `before.size` bytes by regions, of which the previous point has these.
@@ -119,7 +122,7 @@ impl Hand<'_> {
                 break;
             }
             let region = self.region(previous.get(number), &window[..length], hashes, &mut taken, &mut outstanding)?;
-            taken.unlisted.push(region);
+            taken.batch.push(region);
             if taken.blobs.len() >= BLOBS_AT_ONCE {
                 let batch = std::mem::replace(&mut outstanding, Outstanding::new());
                 self.list(&mut taken, batch)?;
@@ -174,32 +177,35 @@ impl Hand<'_> {
         hashes: Vec<PageHash>,
         taken: &mut Taken,
         outstanding: &mut Outstanding,
-    ) -> Result<Result<ListRef, Unlisted>, Failure> {
+    ) -> Result<Looked, Failure> {
         let mut previous = Region::default();
         if let (Some(list), Some(reader)) = (known, self.shared.previous) {
             previous = Region::read(reader, list)?.unwrap_or_default();
             let same = list.length == bytes.len() as u64 && previous.is(&hashes);
             if same && self.shared.session.has(reader, &Content::Listed { depth: 1, lists: vec![*list] })? {
-                return Ok(Ok(*list));
+                return Ok(Looked::Same(*list));
             }
         }
         let session = self.shared.session;
         let pages = plan(&previous, &hashes, bytes.len(), &|blob| session.length_of(blob));
         let first = taken.blobs.len();
         for ranges in new_blobs(&pages, bytes.len()) {
-            let blob = ranges.into_iter().map(|range| &bytes[range]).collect::<Vec<_>>().concat();
+            let blob = match &ranges[..] {
+                [one] => Cow::Borrowed(&bytes[one.clone()]),
+                several => Cow::Owned(several.iter().map(|range| &bytes[range.clone()]).collect::<Vec<_>>().concat()),
+            };
             self.store(&blob, &mut taken.blobs, outstanding)?;
         }
-        Ok(Err(Unlisted { length: bytes.len(), hashes, pages, blobs: first..taken.blobs.len() }))
+        Ok(Looked::Changed { length: bytes.len(), hashes, pages, blobs: first..taken.blobs.len() })
     }
 
     /// Lists the regions of a batch, once their blobs are stored.
     fn list(&mut self, taken: &mut Taken, outstanding: Outstanding) -> Result<(), Failure> {
         self.collect(&mut taken.blobs, outstanding)?;
-        for region in taken.unlisted.drain(..) {
+        for region in taken.batch.drain(..) {
             let list = match region {
-                Ok(list) => list,
-                Err(Unlisted { length, hashes, pages, blobs }) => {
+                Looked::Same(list) => list,
+                Looked::Changed { length, hashes, pages, blobs } => {
                     let new: Vec<BlobId> = taken.blobs[blobs].iter().filter_map(Extent::blob).copied().collect();
                     self.region_writer()?.region(&hashes, &extents(&pages, length, &new))?
                 }

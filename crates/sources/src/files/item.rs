@@ -50,7 +50,7 @@ pub(crate) struct Work {
     pub(crate) own: Option<Arc<Dir>>,
     /// A directory whose names could not all be read.
     pub(crate) incomplete: bool,
-    /// Of a file that the previous point has in many pieces: its size then, and its content.
+    /// Of a file whose content the previous point has in blobs: its size then, and its content.
     pub(crate) previous: Option<(u64, Content)>,
 }
 

@@ -31,15 +31,13 @@ impl<'a> Payload<'a> {
     }
 
     fn is_sound(&self) -> bool {
-        let frames = (0..self.frames.len()).map(|number| self.frame(number));
+        let mut frames = (0..self.frames.len()).map(|number| self.frame(number));
         let fits = |blob: &IndexedBlob| {
             (blob.frame as usize) < self.frames.len()
                 && u64::from(self.frame(blob.frame as usize).plain_length)
                     >= u64::from(blob.start) + u64::from(blob.length)
         };
-        frames
-            .into_iter()
-            .all(|frame| (frame.pack as usize) < self.packs.len() && frame.plain_length as usize <= FRAME_MAX)
+        frames.all(|frame| (frame.pack as usize) < self.packs.len() && frame.plain_length as usize <= FRAME_MAX)
             && self.blobs().all(|blob| fits(&blob))
             && self.blobs.is_sorted_by(|one, next| one[..32] <= next[..32])
     }
