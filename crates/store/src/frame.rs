@@ -18,7 +18,10 @@
 
 use aws_lc_rs::aead::{Aad, Nonce};
 use resurgam_model::VolumeId;
-use zstd::bulk::{Compressor, Decompressor};
+use zstd::{
+    bulk::{Compressor, Decompressor},
+    zstd_safe::{CParameter, Strategy},
+};
 
 use crate::{
     error::StoreError,
@@ -30,7 +33,16 @@ use crate::{
 pub const HEADER: usize = 64;
 const MAGIC: &[u8; 4] = b"RsFr";
 const TAG: usize = 16;
-const ZSTD_LEVEL: i32 = 3;
+/// Memory that is used again is asked for in multiples of this, so that it seldom has to grow.
+const GRAIN: usize = 256 * 1024;
+/// How payloads are compressed: one look-up in a table for each place, which remembers a frame of the largest size whole.
+/// Measured against zstd's own levels: `docs/decisions/2026-11-23-frames.md`.
+const COMPRESSION: [CParameter; 4] = [
+    CParameter::Strategy(Strategy::ZSTD_fast),
+    CParameter::WindowLog(22),
+    CParameter::HashLog(17),
+    CParameter::MinMatch(6),
+];
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -124,13 +136,17 @@ pub struct Sealer<'a> {
     /// Made when it is needed: whoever reads needs none.
     compressor: Option<Compressor<'static>>,
     decompressor: Decompressor<'static>,
+    /// Memory that is used again: where a payload lies compressed on its way out,
+    packed: Vec<u8>,
+    /// and where one is compressed, or opened to be looked at.
+    room: Vec<u8>,
 }
 
 impl<'a> Sealer<'a> {
     /// For one volume.
     pub fn new(keys: &'a Derived, volume: VolumeId) -> Result<Self, StoreError> {
         let decompressor = Decompressor::new().map_err(unusable)?;
-        Ok(Self { keys, volume, filled: false, compressor: None, decompressor })
+        Ok(Self { keys, volume, filled: false, compressor: None, decompressor, packed: Vec::new(), room: Vec::new() })
     }
 
     /// The same for the part of a vault, where lists of blobs are filled up.
@@ -150,47 +166,47 @@ impl<'a> Sealer<'a> {
 
     /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
     pub fn seal(&mut self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut frame = vec![0; HEADER + zstd::zstd_safe::compress_bound(payload.len()) + TAG];
+        self.seal_to(Vec::new(), kind, payload)
+    }
+
+    /// [`Sealer::seal`] in memory that was used before.
+    pub(crate) fn seal_to(&mut self, frame: Vec<u8>, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
         let compressor = match &mut self.compressor {
             Some(compressor) => compressor,
-            none => none.insert(Compressor::new(ZSTD_LEVEL).map_err(unusable)?),
+            none => none.insert(new_compressor().map_err(unusable)?),
         };
-        let packed = compressor
-            .compress_to_buffer(payload, &mut frame[HEADER..])
+        self.room.clear();
+        self.room.reserve_exact(zstd::zstd_safe::compress_bound(payload.len()));
+        let length = compressor
+            .compress_to_buffer(payload, &mut self.room)
             .map_err(|error| StoreError::Internal(format!("zstd refused to compress: {error}")))?;
-        let compressed = packed + packed / 32 < payload.len();
-        let length = if compressed { packed } else { payload.len() };
-        frame.truncate(HEADER + length);
-        if !compressed {
-            frame[HEADER..].copy_from_slice(payload);
-        }
-        self.encrypt(kind, compressed, payload.len(), frame)
+        let compressed = length + length / 32 < payload.len();
+        self.encrypt(frame, kind, compressed, payload.len(), if compressed { &self.room } else { payload })
     }
 
     /// Seals `payload` as it is.
     pub(crate) fn seal_stored(&self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let mut frame = Vec::with_capacity(HEADER + payload.len() + TAG);
-        frame.resize(HEADER, 0);
-        frame.extend_from_slice(payload);
-        self.encrypt(kind, false, payload.len(), frame)
+        self.encrypt(Vec::new(), kind, false, payload.len(), payload)
     }
 
     /// Seals what another volume's sealer has unsealed, as it was compressed there.
     pub(crate) fn seal_again(&self, kind: FrameKind, payload: &Compressed) -> Result<Vec<u8>, StoreError> {
-        let mut frame = Vec::with_capacity(HEADER + payload.bytes.len() + TAG);
-        frame.resize(HEADER, 0);
-        frame.extend_from_slice(&payload.bytes);
-        self.encrypt(kind, payload.compressed, payload.plain_length, frame)
+        self.encrypt(Vec::new(), kind, payload.compressed, payload.plain_length, &payload.bytes)
     }
 
-    /// Encrypts what lies behind the place of the header, and puts the header there.
+    /// Makes a frame of a payload as it is to lie there, in memory that may have been used before.
     fn encrypt(
         &self,
+        mut frame: Vec<u8>,
         kind: FrameKind,
         compressed: bool,
         plain_length: usize,
-        mut frame: Vec<u8>,
+        bytes: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
+        frame.clear();
+        frame.reserve_exact((HEADER + bytes.len() + TAG).next_multiple_of(GRAIN));
+        frame.resize(HEADER, 0);
+        frame.extend_from_slice(bytes);
         let too_long = |_| StoreError::Internal("a frame longer than 4 GiB".to_owned());
         let header = FrameHeader {
             kind,
@@ -216,35 +232,55 @@ impl<'a> Sealer<'a> {
 
     /// Opens a frame given whole. `limit` bounds what its payload may take. `None`: it is not what was sealed.
     pub fn open(&mut self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Vec<u8>> {
-        let payload = self.unseal(frame, kind, limit)?;
-        if payload.compressed { self.inflate(&payload) } else { Some(payload.bytes) }
+        let mut payload = Vec::new();
+        self.open_into(frame, kind, limit, &mut payload).then_some(payload)
+    }
+
+    /// What a frame holds, in memory of the sealer's own: for looking at it. `None`: it is not what was sealed.
+    pub(crate) fn look_into(&mut self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<&[u8]> {
+        let mut room = std::mem::take(&mut self.room);
+        let opened = self.open_into(frame, kind, limit, &mut room);
+        self.room = room;
+        opened.then_some(&self.room)
+    }
+
+    fn open_into(&mut self, frame: &[u8], kind: FrameKind, limit: usize, payload: &mut Vec<u8>) -> bool {
+        let Some((encoded, sealed)) = frame.split_first_chunk() else { return false };
+        let Some(header) = accept(encoded, sealed.len(), kind, limit) else { return false };
+        if !header.compressed {
+            return self.decrypt_to(encoded, &header, sealed, payload);
+        }
+        let mut packed = std::mem::take(&mut self.packed);
+        packed.clear();
+        packed.reserve_exact(sealed.len().next_multiple_of(GRAIN));
+        let opened = self.decrypt_to(encoded, &header, sealed, &mut packed)
+            && self.inflate_to(&packed, header.plain_length as usize, payload);
+        self.packed = packed;
+        opened
     }
 
     /// Opens a frame as [`Sealer::open`] does, in its own memory: for long ones.
     pub(crate) fn open_owned(&mut self, mut frame: Vec<u8>, kind: FrameKind, limit: usize) -> Option<Vec<u8>> {
-        let header = *frame.first_chunk()?;
+        let encoded = *frame.first_chunk()?;
         frame.drain(..HEADER);
-        let payload = self.decrypt(&header, frame, kind, limit)?;
-        if payload.compressed { self.inflate(&payload) } else { Some(payload.bytes) }
+        let header = accept(&encoded, frame.len(), kind, limit)?;
+        let nonce = Nonce::assume_unique_for_key(header.nonce);
+        let length = self.cipher(&header).ok()?.open_in_place(nonce, self.aad(&encoded), &mut frame).ok()?.len();
+        frame.truncate(length);
+        if !header.compressed {
+            return Some(frame);
+        }
+        let mut payload = Vec::new();
+        self.inflate_to(&frame, header.plain_length as usize, &mut payload).then_some(payload)
     }
 
     /// Decrypts a frame given whole, and leaves its payload as it was compressed.
     pub(crate) fn unseal(&self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Compressed> {
-        let (header, sealed) = frame.split_first_chunk()?;
-        self.decrypt(header, sealed.to_vec(), kind, limit)
-    }
-
-    fn decrypt(&self, encoded: &[u8; HEADER], mut bytes: Vec<u8>, kind: FrameKind, limit: usize) -> Option<Compressed> {
-        let header = FrameHeader::parse(encoded)?;
-        let plain_length = header.plain_length as usize;
-        if header.kind != kind || bytes.len() != header.sealed_length as usize || plain_length > limit {
-            return None;
-        }
-        let nonce = Nonce::assume_unique_for_key(header.nonce);
-        let length = self.cipher(&header).ok()?.open_in_place(nonce, self.aad(encoded), &mut bytes).ok()?.len();
-        bytes.truncate(length);
-        let sound = header.compressed || bytes.len() == plain_length;
-        sound.then_some(Compressed { compressed: header.compressed, plain_length, bytes })
+        let (encoded, sealed) = frame.split_first_chunk()?;
+        let header = accept(encoded, sealed.len(), kind, limit)?;
+        let (compressed, plain_length) = (header.compressed, header.plain_length as usize);
+        let mut bytes = Vec::new();
+        self.decrypt_to(encoded, &header, sealed, &mut bytes).then_some(Compressed { compressed, plain_length, bytes })
     }
 
     /// The payload itself. `None`: it does not decompress to what it says.
@@ -252,9 +288,22 @@ impl<'a> Sealer<'a> {
         if !payload.compressed {
             return Some(payload.bytes.clone());
         }
-        let mut plain = Vec::with_capacity(payload.plain_length);
-        let written = self.decompressor.decompress_to_buffer(&payload.bytes, &mut plain).ok()?;
-        (written == payload.plain_length).then_some(plain)
+        let mut plain = Vec::new();
+        self.inflate_to(&payload.bytes, payload.plain_length, &mut plain).then_some(plain)
+    }
+
+    fn decrypt_to(&self, encoded: &[u8; HEADER], header: &FrameHeader, sealed: &[u8], out: &mut Vec<u8>) -> bool {
+        let Some((bytes, tag)) = sealed.split_last_chunk::<TAG>() else { return false };
+        let Ok(cipher) = self.cipher(header) else { return false };
+        out.resize(bytes.len(), 0);
+        let nonce = Nonce::assume_unique_for_key(header.nonce);
+        cipher.open_separate_gather(nonce, self.aad(encoded), bytes, tag, out).is_ok()
+    }
+
+    fn inflate_to(&mut self, packed: &[u8], plain_length: usize, out: &mut Vec<u8>) -> bool {
+        out.clear();
+        out.reserve_exact(plain_length);
+        self.decompressor.decompress_to_buffer(packed, out).is_ok_and(|written| written == plain_length)
     }
 
     fn cipher(&self, header: &FrameHeader) -> Result<aws_lc_rs::aead::LessSafeKey, StoreError> {
@@ -267,6 +316,22 @@ impl<'a> Sealer<'a> {
         bytes[16..].copy_from_slice(header);
         Aad::from(bytes)
     }
+}
+
+/// A header that fits what follows it, and what was asked for.
+fn accept(encoded: &[u8; HEADER], sealed_length: usize, kind: FrameKind, limit: usize) -> Option<FrameHeader> {
+    let header = FrameHeader::parse(encoded)?;
+    let fits = header.kind == kind
+        && header.sealed_length as usize == sealed_length
+        && header.plain_length as usize <= limit
+        && (header.compressed || header.plain_length as usize + TAG == sealed_length);
+    fits.then_some(header)
+}
+
+fn new_compressor() -> std::io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
+    COMPRESSION.into_iter().try_for_each(|parameter| compressor.set_parameter(parameter))?;
+    Ok(compressor)
 }
 
 fn unusable(error: std::io::Error) -> StoreError {

@@ -8,11 +8,15 @@ pub const WHOLE_FILE_MAX: usize = 512 * 1024;
 pub const CHUNK_MIN: usize = 256 * 1024;
 /// Content-defined cutting: the length aimed at.
 pub const CHUNK_TARGET: usize = 1024 * 1024;
+/// Content-defined cutting: no blob is longer.
+pub const CHUNK_MAX: usize = 2 * 1024 * 1024;
 /// *Format.* No blob is longer.
 pub const BLOB_MAX: usize = 4 * 1024 * 1024;
 
 /// A data frame is closed once it holds this many plain bytes.
-pub const FRAME_TARGET: usize = 1024 * 1024;
+pub const FRAME_TARGET: usize = 4 * 1024 * 1024;
+/// A data frame is closed before it would hold more, unless a single blob does.
+pub const FRAME_FULL: usize = FRAME_TARGET + FRAME_TARGET / 4;
 /// A metadata frame is closed once it holds this many plain bytes: small, since single pages are fetched.
 pub const META_FRAME_TARGET: usize = 256 * 1024;
 /// *Format.* No frame has more plain bytes: what a reader must be ready to allocate.
@@ -59,6 +63,7 @@ pub const SEGMENT_BLOBS: usize = 1 << 18;
 /// Blobs that a segment has at most which is made of others: whoever reads it holds it in memory for a moment, 185 MB.
 pub const SEGMENT_BLOBS_MAX: usize = 1 << 22;
 
-const _: () = assert!(CHUNK_MIN < CHUNK_TARGET && CHUNK_TARGET < BLOB_MAX && BLOB_MAX < FRAME_MAX);
+const _: () = assert!(CHUNK_MIN < CHUNK_TARGET && CHUNK_TARGET < CHUNK_MAX && CHUNK_MAX <= BLOB_MAX);
+const _: () = assert!(FRAME_FULL < FRAME_MAX && BLOB_MAX < FRAME_FULL);
 const _: () = assert!(WHOLE_FILE_MAX <= BLOB_MAX && TREE_PAGE_TARGET_MAX + PATH_MAX < BLOB_MAX);
 const _: () = assert!(PACK_TARGET + (2 * FRAME_MAX as u64) < PACK_MAX);

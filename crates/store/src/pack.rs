@@ -304,16 +304,11 @@ pub fn parse_index(bytes: &[u8]) -> Option<Vec<PackedFrame>> {
     input.0.iter().all(|byte| *byte == 0).then_some(frames)
 }
 
-/// The payload of a data or metadata frame: how many blobs, how long each, then their bytes.
-pub(crate) fn frame_payload<'a>(blobs: impl ExactSizeIterator<Item = &'a [u8]> + Clone) -> Vec<u8> {
-    let mut out = Vec::with_capacity(blobs.clone().map(|blob| blob.len() + 3).sum::<usize>() + 3);
-    put_number(&mut out, blobs.len() as u64);
-    for blob in blobs.clone() {
-        put_number(&mut out, blob.len() as u64);
-    }
-    for blob in blobs {
-        out.extend_from_slice(blob);
-    }
+/// How the payload of a data or metadata frame begins: how many blobs, how long each. Their bytes follow.
+pub(crate) fn frame_directory(lengths: impl ExactSizeIterator<Item = usize>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(3 * lengths.len() + 3);
+    put_number(&mut out, lengths.len() as u64);
+    lengths.for_each(|length| put_number(&mut out, length as u64));
     out
 }
 

@@ -239,15 +239,15 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// A worker's life: jobs as they come, and chunks of large files before them, since somebody waits for those.
+/// A worker's life: jobs as they come, and pieces of large files before them, since somebody waits for those.
 fn work(mut hand: Hand<'_>, stop: &Cancel, jobs: &Receiver<Job>, done: &Sender<Done>) -> Result<(), SourceError> {
     let _alarm = Alarm(done);
-    let chunks = hand.helpers.offered.clone();
+    let pieces = hand.helpers.offered.clone();
     loop {
         select_biased! {
-            recv(chunks) -> chunk => {
-                if let Ok(chunk) = chunk {
-                    hand.help(chunk);
+            recv(pieces) -> piece => {
+                if let Ok(piece) = piece {
+                    hand.help(piece);
                 }
             }
             recv(jobs) -> job => {

@@ -58,8 +58,8 @@ impl Hand<'_> {
         if buffer.len() <= limits::WHOLE_FILE_MAX {
             buffer.resize(limits::WHOLE_FILE_MAX + 1, 0);
         }
-        // One byte more than there should be shows that it grew.
-        let read = read_fully(file, &mut buffer[..=wanted], 0);
+        // Room for one byte more than there should be: it shows that it grew, and all that is there comes with one call.
+        let read = read_at_least(file, wanted.max(1), &mut buffer[..=wanted], 0);
         self.shared.moment.reading(&work.path);
         let result = match read {
             Ok(length) => self.keep_small(file, before, racy, &buffer[..length]),
@@ -168,8 +168,13 @@ fn content_length(content: &Content) -> u64 {
 
 /// Fills `buffer` from `offset` on; less only at the end of the file.
 pub(crate) fn read_fully(file: impl AsFd, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    read_at_least(file, buffer.len(), buffer, offset)
+}
+
+/// Reads at least `enough` bytes from `offset` on, and what comes with them; less only at the end of the file.
+fn read_at_least(file: impl AsFd, enough: usize, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < buffer.len() {
+    while filled < enough {
         match rustix::io::pread(&file, &mut buffer[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,

@@ -4,7 +4,7 @@
 //! Which files: those that begin like a database or an image ([`super::kinds`]), those that were taken so before, and
 //! those that changed and are as long as they were, or longer, by whole pages.
 
-use std::{borrow::Cow, ops::Range};
+use std::ops::Range;
 
 use resurgam_store::{
     BlobId, Content, Extent, ListRef,
@@ -21,7 +21,7 @@ use super::{
     content::read_fully,
     item::{Failure, Hand, Work},
     kinds::{HEAD, changes_in_place},
-    large::{LONG, Outstanding},
+    large::{LONG, Outstanding, Rooms},
     stat::Stat,
 };
 use crate::error::SourceError;
@@ -29,7 +29,7 @@ use crate::error::SourceError;
 /// Shorter files are not worth the lists.
 const IN_PLACE_MIN: u64 = 1 << 20;
 /// New blobs after which the regions that wait for their names are listed.
-const BLOBS_AT_ONCE: usize = 64;
+const BLOBS_AT_ONCE: usize = 256;
 
 /// A region that was looked through.
 enum Looked {
@@ -90,17 +90,14 @@ impl Hand<'_> {
         previous: &[ListRef],
     ) -> Result<Content, Failure> {
         let helpers = self.helpers.clone();
-        let _leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers));
+        let mut leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers));
+        let mut own = Rooms::new();
+        let rooms = leave.as_mut().map_or(&mut own, |leave| &mut leave.rooms);
         // Only advice: whether it is taken changes nothing but the speed.
         let _ = fadvise(file, 0, None, Advice::Sequential);
-        let mut window = std::mem::take(&mut self.window);
-        if window.len() < REGION {
-            window.resize(REGION, 0);
-        }
-        let result = self.take_regions(file, before, previous, &mut window);
-        self.window = window;
+        let content = self.take_regions(file, before, previous, rooms);
         self.shared.moment.reading(&work.path);
-        result
+        content
     }
 
     fn take_regions(
@@ -108,30 +105,33 @@ impl Hand<'_> {
         file: &OwnedFd,
         before: &Stat,
         previous: &[ListRef],
-        window: &mut [u8],
+        rooms: &mut Rooms,
     ) -> Result<Content, Failure> {
         let mut taken = Taken::default();
-        let mut outstanding = Outstanding::new();
+        let mut outstanding = Outstanding::new(std::mem::take(rooms));
+        let mut window = outstanding.room(REGION);
         for (number, start) in (0..before.size).step_by(REGION).enumerate() {
             if self.shared.cancel.is_cancelled() {
                 return Err(Failure::Job(SourceError::Cancelled));
             }
             let wanted = usize::try_from(before.size - start).unwrap_or(REGION).min(REGION);
-            let (length, hashes) = self.read_region(file, start, &mut window[..wanted], before.may_have_holes())?;
+            window.resize(wanted, 0);
+            let (length, hashes) = self.read_region(file, start, &mut window, before.may_have_holes())?;
             if length == 0 {
                 break;
             }
-            let region = self.region(previous.get(number), &window[..length], hashes, &mut taken, &mut outstanding)?;
+            window.truncate(length);
+            let region = self.region(previous.get(number), &mut window, hashes, &mut taken, &mut outstanding)?;
             taken.batch.push(region);
             if taken.blobs.len() >= BLOBS_AT_ONCE {
-                let batch = std::mem::replace(&mut outstanding, Outstanding::new());
-                self.list(&mut taken, batch)?;
+                outstanding = Outstanding::new(self.list(&mut taken, outstanding)?);
             }
             if length < wanted {
                 break;
             }
         }
-        self.list(&mut taken, outstanding)?;
+        *rooms = self.list(&mut taken, outstanding)?;
+        rooms.push(window);
         Ok(self.region_writer()?.content(taken.listed)?)
     }
 
@@ -169,11 +169,12 @@ impl Hand<'_> {
         Ok((length, hashes))
     }
 
-    /// Finds out what has changed in a region, and stores it.
+    /// Finds out what has changed in a region, and stores it. Where that is all of it, it is stored where it lies, and the
+    /// window gets other memory.
     fn region(
         &mut self,
         known: Option<&ListRef>,
-        bytes: &[u8],
+        window: &mut Vec<u8>,
         hashes: Vec<PageHash>,
         taken: &mut Taken,
         outstanding: &mut Outstanding,
@@ -181,27 +182,32 @@ impl Hand<'_> {
         let mut previous = Region::default();
         if let (Some(list), Some(reader)) = (known, self.shared.previous) {
             previous = Region::read(reader, list)?.unwrap_or_default();
-            let same = list.length == bytes.len() as u64 && previous.is(&hashes);
+            let same = list.length == window.len() as u64 && previous.is(&hashes);
             if same && self.shared.session.has(reader, &Content::Listed { depth: 1, lists: vec![*list] })? {
                 return Ok(Looked::Same(*list));
             }
         }
         let session = self.shared.session;
-        let pages = plan(&previous, &hashes, bytes.len(), &|blob| session.length_of(blob));
+        let length = window.len();
+        let pages = plan(&previous, &hashes, length, &|blob| session.length_of(blob));
         let first = taken.blobs.len();
-        for ranges in new_blobs(&pages, bytes.len()) {
-            let blob = match &ranges[..] {
-                [one] => Cow::Borrowed(&bytes[one.clone()]),
-                several => Cow::Owned(several.iter().map(|range| &bytes[range.clone()]).collect::<Vec<_>>().concat()),
-            };
-            self.store(&blob, &mut taken.blobs, outstanding)?;
+        let ranges = new_blobs(&pages, length);
+        let lengths: Vec<u32> = ranges.iter().map(|blob| blob.iter().map(|range| range.len() as u32).sum()).collect();
+        if !lengths.is_empty() {
+            let mut piece = outstanding.room(REGION);
+            if lengths.iter().map(|length| *length as usize).sum::<usize>() == length {
+                std::mem::swap(window, &mut piece);
+            } else {
+                ranges.iter().flatten().for_each(|range| piece.extend_from_slice(&window[range.clone()]));
+            }
+            self.store(piece, lengths, &mut taken.blobs, outstanding)?;
         }
-        Ok(Looked::Changed { length: bytes.len(), hashes, pages, blobs: first..taken.blobs.len() })
+        Ok(Looked::Changed { length, hashes, pages, blobs: first..taken.blobs.len() })
     }
 
     /// Lists the regions of a batch, once their blobs are stored.
-    fn list(&mut self, taken: &mut Taken, outstanding: Outstanding) -> Result<(), Failure> {
-        self.collect(&mut taken.blobs, outstanding)?;
+    fn list(&mut self, taken: &mut Taken, outstanding: Outstanding) -> Result<Rooms, Failure> {
+        let rooms = self.collect(&mut taken.blobs, outstanding)?;
         for region in taken.batch.drain(..) {
             let list = match region {
                 Looked::Same(list) => list,
@@ -213,7 +219,7 @@ impl Hand<'_> {
             taken.listed.push(list);
         }
         taken.blobs.clear();
-        Ok(())
+        Ok(rooms)
     }
 }
 

@@ -115,8 +115,6 @@ pub(crate) struct Hand<'a> {
     pub(crate) xattrs: XattrReader,
     /// For small files.
     pub(crate) buffer: Vec<u8>,
-    /// For large files.
-    pub(crate) window: Vec<u8>,
     /// For files that change in place.
     regions: Option<RegionWriter<'a>>,
     pub(crate) helpers: Helpers,
@@ -125,15 +123,7 @@ pub(crate) struct Hand<'a> {
 impl<'a> Hand<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>, helpers: Helpers) -> Result<Self, StoreError> {
         let lane = shared.session.lane()?;
-        Ok(Self {
-            shared,
-            lane,
-            xattrs: XattrReader::new(),
-            buffer: Vec::new(),
-            window: Vec::new(),
-            regions: None,
-            helpers,
-        })
+        Ok(Self { shared, lane, xattrs: XattrReader::new(), buffer: Vec::new(), regions: None, helpers })
     }
 
     pub(crate) fn region_writer(&mut self) -> Result<&mut RegionWriter<'a>, StoreError> {

@@ -1,14 +1,18 @@
 //! Large files, by many hands: one thread reads and cuts, the blobs are stored by whichever thread is free.
 //!
-//! One long file at a time: who comes to another helps with the first until that is done. So the blobs of a file lie beside
-//! each other in the volume, and are read back in long runs.
+//! What goes from hand to hand is a piece of the file, as long as a frame: so what lies side by side in the file is
+//! compressed together, and lies side by side in the volume. One long file at a time: who comes to another helps with the
+//! first until that is done.
 //!
-//! No deadlock: a chunk is offered, never pressed; whom nobody helps stores it himself. At the end the reader takes what
+//! No deadlock: a piece is offered, never pressed; what nobody takes its own hand stores. At the end the reader takes what
 //! is still in the queue, so that what it waits for then is in the hands of a thread that is storing it.
 
 use crossbeam_channel::{Receiver, Sender, TrySendError, select_biased};
 use resurgam_model::BytePath;
-use resurgam_store::{BlobId, Extent, StoreError, limits};
+use resurgam_store::{
+    BlobId, Extent, StoreError,
+    limits::{CHUNK_MAX, FRAME_FULL, WHOLE_FILE_MAX},
+};
 use rustix::{
     fd::OwnedFd,
     fs::{Advice, fadvise},
@@ -20,70 +24,103 @@ use super::{
 };
 use crate::error::SourceError;
 
-/// Bytes of a large file in one hand: enough that at least half of it can be cut each time it is filled.
-const WINDOW: usize = 2 * limits::BLOB_MAX;
-
 /// Files of more bytes are long: there is enough in one for several hands.
-pub(crate) const LONG: u64 = WINDOW as u64;
+pub(crate) const LONG: u64 = 2 * FRAME_FULL as u64;
+
+/// Room beside a piece, so that it becomes a frame where it lies.
+const DIRECTORY: usize = 4096;
 
 /// A piece of a large file that any hand may store.
-pub(crate) struct Chunk {
-    index: usize,
+pub(crate) struct Piece {
+    /// The number of its first extent.
+    first: usize,
+    /// Its blobs, one behind the other.
     bytes: Vec<u8>,
-    answer: Sender<(usize, Result<BlobId, StoreError>)>,
+    lengths: Vec<u32>,
+    answer: Sender<Answer>,
+}
+
+/// Memory for pieces, to be used again.
+pub(crate) type Rooms = Vec<Vec<u8>>;
+
+/// What became of a piece.
+struct Answer {
+    first: usize,
+    blobs: Result<Vec<BlobId>, StoreError>,
+    /// Memory that may be used again.
+    room: Vec<u8>,
 }
 
 /// The queue through which hands help one another.
 #[derive(Clone)]
 pub(crate) struct Helpers {
-    offer: Sender<Chunk>,
-    pub(crate) offered: Receiver<Chunk>,
-    /// The leave to read a long file: there is one.
-    give_back: Sender<()>,
-    leave: Receiver<()>,
+    offer: Sender<Piece>,
+    pub(crate) offered: Receiver<Piece>,
+    /// The leave to read a long file, and memory for it: there is one.
+    give_back: Sender<Rooms>,
+    leave: Receiver<Rooms>,
 }
 
 impl Helpers {
     /// For so many threads; a single one has nobody to help it.
     pub(crate) fn new(threads: usize) -> Self {
-        let (offer, offered) = crossbeam_channel::bounded(if threads > 1 { threads } else { 0 });
+        let (offer, offered) = crossbeam_channel::bounded(threads / 2);
         let (give_back, leave) = crossbeam_channel::bounded(1);
         let helpers = Self { offer, offered, give_back, leave };
-        drop(Leave(&helpers.give_back));
+        drop(Leave { rooms: Rooms::new(), give_back: &helpers.give_back });
         helpers
     }
 }
 
 /// The leave to read a long file, given back when it goes.
-pub(crate) struct Leave<'a>(&'a Sender<()>);
+pub(crate) struct Leave<'a> {
+    pub(crate) rooms: Rooms,
+    give_back: &'a Sender<Rooms>,
+}
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         // There is always room for the only one.
-        let _ = self.0.try_send(());
+        let _ = self.give_back.try_send(std::mem::take(&mut self.rooms));
     }
 }
 
-/// The chunks of one run that are in other hands.
+/// The pieces of one run that are in other hands, and memory for more of them.
 pub(crate) struct Outstanding {
-    answer: Sender<(usize, Result<BlobId, StoreError>)>,
-    answers: Receiver<(usize, Result<BlobId, StoreError>)>,
+    answer: Sender<Answer>,
+    answers: Receiver<Answer>,
     count: usize,
+    rooms: Rooms,
 }
 
 impl Outstanding {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(rooms: Rooms) -> Self {
         let (answer, answers) = crossbeam_channel::unbounded();
-        Self { answer, answers, count: 0 }
+        Self { answer, answers, count: 0, rooms }
+    }
+
+    /// Memory for a piece of so many bytes; empty.
+    pub(crate) fn room(&mut self, length: usize) -> Vec<u8> {
+        let mut room = self.rooms.pop().unwrap_or_default();
+        room.clear();
+        room.reserve_exact(length + DIRECTORY);
+        room
+    }
+
+    fn accept(&mut self, answer: Answer, extents: &mut [Extent]) -> Result<(), StoreError> {
+        self.count -= 1;
+        self.rooms.push(answer.room);
+        set_blobs(extents, answer.first, &answer.blobs?);
+        Ok(())
     }
 }
 
 impl Hand<'_> {
-    /// Stores a chunk that another hand has offered.
-    pub(crate) fn help(&mut self, chunk: Chunk) {
-        let result = self.lane.put(&chunk.bytes);
+    /// Stores a piece that another hand has offered.
+    pub(crate) fn help(&mut self, mut piece: Piece) {
+        let blobs = self.lane.put_run(&mut piece.bytes, &piece.lengths);
         // Nobody waits for it any more if the file's own hand has met an error.
-        let _ = chunk.answer.send((chunk.index, result));
+        let _ = piece.answer.send(Answer { first: piece.first, blobs, room: piece.bytes });
     }
 
     /// Stores `length` bytes of the file from `start` on and adds their extents. Returns how many bytes there were:
@@ -96,32 +133,29 @@ impl Hand<'_> {
         extents: &mut Vec<Extent>,
         path: &BytePath,
     ) -> Result<u64, Failure> {
-        let mut window = std::mem::take(&mut self.window);
-        let small = length <= limits::WHOLE_FILE_MAX as u64;
-        let needed = if small { limits::WHOLE_FILE_MAX } else { WINDOW };
-        if window.len() < needed {
-            window.resize(needed, 0);
-        }
-        let result = if small {
-            self.read_short_run(file, start, length, extents, &mut window)
+        let read = if length <= WHOLE_FILE_MAX as u64 {
+            self.read_short_run(file, start, length as usize, extents)
         } else {
             let helpers = self.helpers.clone();
-            let _leave = (length > LONG).then(|| self.wait_for_leave(&helpers));
-            self.read_long_run(file, start, length, extents, &mut window)
+            let mut leave = (length > LONG).then(|| self.wait_for_leave(&helpers));
+            let mut own = Rooms::new();
+            let rooms = leave.as_mut().map_or(&mut own, |leave| &mut leave.rooms);
+            self.read_long_run(file, start, length, extents, rooms)
         };
-        self.window = window;
         self.shared.moment.reading(path);
-        result
+        read
     }
 
     /// Helps whoever reads a long file, until that is done.
     pub(crate) fn wait_for_leave<'h>(&mut self, helpers: &'h Helpers) -> Leave<'h> {
         loop {
             select_biased! {
-                recv(helpers.leave) -> _ => return Leave(&helpers.give_back),
-                recv(helpers.offered) -> chunk => {
-                    if let Ok(chunk) = chunk {
-                        self.help(chunk);
+                recv(helpers.leave) -> rooms => {
+                    return Leave { rooms: rooms.unwrap_or_default(), give_back: &helpers.give_back };
+                }
+                recv(helpers.offered) -> piece => {
+                    if let Ok(piece) = piece {
+                        self.help(piece);
                     }
                 }
             }
@@ -132,18 +166,24 @@ impl Hand<'_> {
         &mut self,
         file: &OwnedFd,
         start: u64,
-        length: u64,
+        length: usize,
         extents: &mut Vec<Extent>,
-        window: &mut [u8],
     ) -> Result<u64, Failure> {
-        let wanted = usize::try_from(length).unwrap_or(window.len()).min(window.len());
-        let read = read_fully(file, &mut window[..wanted], start)?;
-        self.shared.meter.read.add(read as u64);
-        if read > 0 {
-            let blob = self.lane.put(&window[..read])?;
-            extents.push(Extent::Data { blob, offset: 0, length: u32::try_from(read).unwrap_or(u32::MAX) });
+        let mut buffer = std::mem::take(&mut self.buffer);
+        if buffer.len() < length {
+            buffer.resize(length, 0);
         }
-        Ok(read as u64)
+        let read = read_fully(file, &mut buffer[..length], start);
+        let stored = read.map_err(Failure::from).and_then(|read| {
+            self.shared.meter.read.add(read as u64);
+            if read > 0 {
+                let blob = self.lane.put(&buffer[..read])?;
+                extents.push(Extent::Data { blob, offset: 0, length: u32::try_from(read).unwrap_or(u32::MAX) });
+            }
+            Ok(read as u64)
+        });
+        self.buffer = buffer;
+        stored
     }
 
     fn read_long_run(
@@ -152,97 +192,104 @@ impl Hand<'_> {
         start: u64,
         length: u64,
         extents: &mut Vec<Extent>,
-        window: &mut [u8],
+        rooms: &mut Rooms,
     ) -> Result<u64, Failure> {
         // Only advice: whether it is taken changes nothing but the speed.
         let _ = fadvise(file, start, std::num::NonZeroU64::new(length), Advice::Sequential);
         let (mut position, mut end_of_run) = (start, start.saturating_add(length));
-        let (mut begin, mut end) = (0, 0);
-        let mut outstanding = Outstanding::new();
+        let mut outstanding = Outstanding::new(std::mem::take(rooms));
+        let mut bytes = outstanding.room(0);
         loop {
             if self.shared.cancel.is_cancelled() {
                 return Err(Failure::Job(SourceError::Cancelled));
             }
-            if end - begin < limits::BLOB_MAX && position < end_of_run {
-                window.copy_within(begin..end, 0);
-                (begin, end) = (0, end - begin);
-                let room = (window.len() - end) as u64;
-                let wanted = usize::try_from(room.min(end_of_run - position)).unwrap_or(0);
-                let read = read_fully(file, &mut window[end..end + wanted], position)?;
-                self.shared.meter.read.add(read as u64);
-                position += read as u64;
-                end += read;
-                if read < wanted {
-                    end_of_run = position;
-                }
+            // A piece ends with the first blob that makes it long enough, and that may be as long as any.
+            let enough = self.lane.target().min(FRAME_FULL - CHUNK_MAX);
+            let there = bytes.len();
+            let room = (enough + CHUNK_MAX).saturating_sub(there);
+            let wanted = usize::try_from(end_of_run - position).unwrap_or(room).min(room);
+            bytes.resize(there + wanted, 0);
+            let read = read_fully(file, &mut bytes[there..], position)?;
+            self.shared.meter.read.add(read as u64);
+            position += read as u64;
+            bytes.truncate(there + read);
+            if read < wanted {
+                end_of_run = position;
             }
-            if begin == end {
+            let at_end = position == end_of_run;
+            let (mut lengths, mut cut) = (Vec::new(), 0);
+            while cut < bytes.len().min(enough) && (at_end || bytes.len() - cut >= CHUNK_MAX) {
+                let length = self.shared.session.chunker().cut(&bytes[cut..]);
+                lengths.push(u32::try_from(length).unwrap_or(u32::MAX));
+                cut += length;
+            }
+            if lengths.is_empty() {
                 break;
             }
-            let cut = self.shared.session.chunker().cut(&window[begin..end]).clamp(1, end - begin);
-            self.store(&window[begin..begin + cut], extents, &mut outstanding)?;
-            begin += cut;
+            let mut rest = outstanding.room(enough + CHUNK_MAX);
+            rest.extend_from_slice(&bytes[cut..]);
+            bytes.truncate(cut);
+            self.store(bytes, lengths, extents, &mut outstanding)?;
+            bytes = rest;
         }
-        self.collect(extents, outstanding)?;
+        outstanding.rooms.push(bytes);
+        *rooms = self.collect(extents, outstanding)?;
         Ok(position - start)
     }
 
-    /// Offers a chunk to the others, or stores it.
+    /// Offers a piece to the others, or stores it.
     pub(crate) fn store(
         &mut self,
-        bytes: &[u8],
+        bytes: Vec<u8>,
+        lengths: Vec<u32>,
         extents: &mut Vec<Extent>,
         outstanding: &mut Outstanding,
     ) -> Result<(), Failure> {
-        let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let index = extents.len();
-        extents.push(Extent::Data { blob: BlobId([0; 32]), offset: 0, length });
-        if !self.helpers.offer.is_full() {
-            let chunk = Chunk { index, bytes: bytes.to_vec(), answer: outstanding.answer.clone() };
-            match self.helpers.offer.try_send(chunk) {
-                Ok(()) => outstanding.count += 1,
-                Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
-                    set_blob(extents, index, self.lane.put(&chunk.bytes)?);
-                }
+        let first = extents.len();
+        extents.extend(lengths.iter().map(|&length| Extent::Data { blob: BlobId([0; 32]), offset: 0, length }));
+        let piece = Piece { first, bytes, lengths, answer: outstanding.answer.clone() };
+        match self.helpers.offer.try_send(piece) {
+            Ok(()) => outstanding.count += 1,
+            Err(TrySendError::Full(mut piece) | TrySendError::Disconnected(mut piece)) => {
+                let blobs = self.lane.put_run(&mut piece.bytes, &piece.lengths)?;
+                set_blobs(extents, first, &blobs);
+                outstanding.rooms.push(piece.bytes);
             }
-        } else {
-            set_blob(extents, index, self.lane.put(bytes)?);
         }
-        while let Ok((index, result)) = outstanding.answers.try_recv() {
-            outstanding.count -= 1;
-            set_blob(extents, index, result?);
+        while let Ok(answer) = outstanding.answers.try_recv() {
+            outstanding.accept(answer, extents)?;
         }
         Ok(())
     }
 
-    /// Waits until every chunk is stored, storing those that nobody has taken.
-    pub(crate) fn collect(&mut self, extents: &mut [Extent], outstanding: Outstanding) -> Result<(), Failure> {
-        let Outstanding { answer, answers, mut count } = outstanding;
-        // From here on the channel ends when no other hand holds a chunk of this run.
-        drop(answer);
-        while count > 0 {
-            let answered = match answers.try_recv() {
+    /// Waits until every piece is stored, storing those that nobody has taken. What is left is the memory.
+    pub(crate) fn collect(&mut self, extents: &mut [Extent], mut outstanding: Outstanding) -> Result<Rooms, Failure> {
+        // From here on the channel ends when no other hand holds a piece of this run.
+        outstanding.answer = crossbeam_channel::bounded(0).0;
+        while outstanding.count > 0 {
+            let answered = match outstanding.answers.try_recv() {
                 Ok(answered) => answered,
                 Err(_) => match self.helpers.offered.try_recv() {
-                    Ok(chunk) => {
-                        self.help(chunk);
+                    Ok(piece) => {
+                        self.help(piece);
                         continue;
                     }
-                    Err(_) => answers.recv().map_err(|_| {
+                    Err(_) => outstanding.answers.recv().map_err(|_| {
                         let what = "a thread that stored a part of a file ended without an answer";
                         Failure::Job(StoreError::Internal(what.to_owned()).into())
                     })?,
                 },
             };
-            count -= 1;
-            set_blob(extents, answered.0, answered.1?);
+            outstanding.accept(answered, extents)?;
         }
-        Ok(())
+        Ok(outstanding.rooms)
     }
 }
 
-fn set_blob(extents: &mut [Extent], index: usize, stored: BlobId) {
-    if let Some(Extent::Data { blob, .. }) = extents.get_mut(index) {
-        *blob = stored;
+fn set_blobs(extents: &mut [Extent], first: usize, stored: &[BlobId]) {
+    for (extent, name) in extents.iter_mut().skip(first).zip(stored) {
+        if let Extent::Data { blob, .. } = extent {
+            *blob = *name;
+        }
     }
 }

@@ -106,7 +106,8 @@ fn the_index_agrees_with_a_plain_map() {
 #[test]
 fn blobs_lie_behind_the_list_of_lengths() {
     let parts: [&[u8]; 3] = [b"one", b"", b"three"];
-    let payload = crate::pack::frame_payload(parts.into_iter());
+    let mut payload = crate::pack::frame_directory(parts.iter().map(|part| part.len()));
+    payload.extend(parts.concat());
     let blobs = parts.iter().enumerate().map(|(number, part)| (blob(number as u8), part.len() as u32)).collect();
     let frame = PackedFrame { offset: 64, length: 100, plain_length: payload.len() as u32, blobs };
     let mut segment = Segment::default();

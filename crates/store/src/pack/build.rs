@@ -4,7 +4,7 @@
 
 use resurgam_model::VolumeId;
 
-use super::{Layout, PackId, PackKind, PackedFrame, Trailer, encode_index, header, mend, page_sum};
+use super::{Layout, PackId, PackKind, PackedFrame, Trailer, encode_index, header, mend::Parity, page_sum};
 use crate::{
     backend::{Backend, Upload},
     entry::BlobId,
@@ -28,6 +28,22 @@ pub(crate) struct PackBuilder {
     sums: Vec<[u8; 8]>,
     parity: Vec<u8>,
     frames: Vec<PackedFrame>,
+}
+
+/// A pack of which all is written, but not durable yet.
+pub(crate) struct WrittenPack {
+    uploads: Vec<Box<dyn Upload>>,
+    pack: FinishedPack,
+}
+
+impl WrittenPack {
+    /// Makes the pack durable and visible.
+    pub(crate) fn commit(self) -> Result<FinishedPack, StoreError> {
+        for upload in self.uploads {
+            upload.commit()?;
+        }
+        Ok(self.pack)
+    }
 }
 
 /// A pack that is durable, and what is in it.
@@ -59,7 +75,8 @@ impl PackBuilder {
             parity: Vec::new(),
             frames: Vec::new(),
         };
-        pack.write(&header(volume, id, kind))?;
+        pack.upload(&header(volume, id, kind))?;
+        pack.group.extend_from_slice(&header(volume, id, kind));
         Ok(pack)
     }
 
@@ -71,6 +88,7 @@ impl PackBuilder {
     /// Appends a sealed frame.
     pub(crate) fn push(
         &mut self,
+        maker: &mut Parity,
         frame: &[u8],
         plain_length: u32,
         blobs: Vec<(BlobId, u32)>,
@@ -78,23 +96,23 @@ impl PackBuilder {
         let too_long = |_| StoreError::Internal("a pack longer than its limit".to_owned());
         let offset = u32::try_from(self.length).map_err(too_long)?;
         let length = u32::try_from(frame.len()).map_err(too_long)?;
-        self.write(frame)?;
+        self.write(maker, frame)?;
         self.frames.push(PackedFrame { offset, length, plain_length, blobs });
         Ok(())
     }
 
-    /// Appends index, parity and trailers, and makes the pack durable and visible.
-    pub(crate) fn finish(mut self, sealer: &mut Sealer<'_>) -> Result<FinishedPack, StoreError> {
+    /// Appends index, parity and trailers.
+    pub(crate) fn finish(mut self, maker: &mut Parity, sealer: &mut Sealer<'_>) -> Result<WrittenPack, StoreError> {
         let index = sealer.seal_list(FrameKind::PackIndex, encode_index(&self.frames))?;
         let too_long = |_| StoreError::Internal("a pack longer than its limit".to_owned());
         let index_offset = u32::try_from(self.length).map_err(too_long)?;
         let index_length = u32::try_from(index.len()).map_err(too_long)?;
-        self.write(&index)?;
+        self.write(maker, &index)?;
         let used = self.group.len() % PAGE;
         if used > 0 {
-            self.write(&[0; PAGE][used..])?;
+            self.write(maker, &[0; PAGE][used..])?;
         }
-        self.close_group()?;
+        self.close_group(maker)?;
         let layout = Layout::new(self.sums.len());
         let parity = std::mem::take(&mut self.parity);
         self.sums.extend(parity.chunks_exact(PAGE).map(page_sum));
@@ -110,10 +128,8 @@ impl PackBuilder {
         for part in [&parity, &trailer, &trailer] {
             self.upload(part)?;
         }
-        for upload in self.uploads {
-            upload.commit()?;
-        }
-        Ok(FinishedPack { id: self.id, kind: self.kind, length: self.length, frames: self.frames })
+        let pack = FinishedPack { id: self.id, kind: self.kind, length: self.length, frames: self.frames };
+        Ok(WrittenPack { uploads: self.uploads, pack })
     }
 
     fn upload(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
@@ -125,23 +141,23 @@ impl PackBuilder {
     }
 
     /// Writes bytes of the data pages.
-    fn write(&mut self, mut bytes: &[u8]) -> Result<(), StoreError> {
+    fn write(&mut self, maker: &mut Parity, mut bytes: &[u8]) -> Result<(), StoreError> {
         self.upload(bytes)?;
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(PARITY_GROUP * PAGE - self.group.len()));
             self.group.extend_from_slice(now);
             bytes = later;
             if self.group.len() == PARITY_GROUP * PAGE {
-                self.close_group()?;
+                self.close_group(maker)?;
             }
         }
         Ok(())
     }
 
-    fn close_group(&mut self) -> Result<(), StoreError> {
+    fn close_group(&mut self, maker: &mut Parity) -> Result<(), StoreError> {
         if !self.group.is_empty() {
             self.sums.extend(self.group.chunks_exact(PAGE).map(page_sum));
-            self.parity.extend(mend::parity(&self.group)?);
+            self.parity.extend(maker.of(&self.group)?);
             self.group.clear();
         }
         Ok(())

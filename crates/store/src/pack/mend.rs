@@ -9,19 +9,34 @@ fn refused(error: reed_solomon_simd::Error) -> StoreError {
     StoreError::Internal(format!("the parity code refused its input: {error}"))
 }
 
-/// The parity pages of a group, given its data pages one behind the other.
-pub(crate) fn parity(group: &[u8]) -> Result<Vec<u8>, StoreError> {
-    let pages = group.len() / PAGE;
-    let mut encoder = ReedSolomonEncoder::new(pages, parity_of_group(pages), PAGE).map_err(refused)?;
-    for page in group.chunks_exact(PAGE) {
-        encoder.add_original_shard(page).map_err(refused)?;
+/// Makes parity, one group after the other, in memory that it keeps.
+#[derive(Default)]
+pub(crate) struct Parity {
+    encoder: Option<ReedSolomonEncoder>,
+}
+
+impl Parity {
+    /// The parity pages of a group, given its data pages one behind the other.
+    pub(crate) fn of(&mut self, group: &[u8]) -> Result<Vec<u8>, StoreError> {
+        let pages = group.len() / PAGE;
+        let count = parity_of_group(pages);
+        let encoder = match &mut self.encoder {
+            Some(encoder) => {
+                encoder.reset(pages, count, PAGE).map_err(refused)?;
+                encoder
+            }
+            none => none.insert(ReedSolomonEncoder::new(pages, count, PAGE).map_err(refused)?),
+        };
+        for page in group.chunks_exact(PAGE) {
+            encoder.add_original_shard(page).map_err(refused)?;
+        }
+        let result = encoder.encode().map_err(refused)?;
+        let mut parity = Vec::with_capacity(count * PAGE);
+        for page in result.recovery_iter() {
+            parity.extend_from_slice(page);
+        }
+        Ok(parity)
     }
-    let result = encoder.encode().map_err(refused)?;
-    let mut parity = Vec::with_capacity(parity_of_group(pages) * PAGE);
-    for page in result.recovery_iter() {
-        parity.extend_from_slice(page);
-    }
-    Ok(parity)
 }
 
 /// A page that was missing, by its number in the group, and its bytes.

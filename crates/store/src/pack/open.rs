@@ -143,8 +143,9 @@ impl<'a> OpenPack<'a> {
     /// The whole pack as it was written, given its data pages, mended.
     pub(crate) fn rebuild(&self, data: &[u8]) -> Result<Vec<u8>, StoreError> {
         let mut bytes = data.to_vec();
+        let mut parity = mend::Parity::default();
         for group in self.layout.groups() {
-            bytes.extend(mend::parity(&data[group.first * PAGE..(group.first + group.count) * PAGE])?);
+            bytes.extend(parity.of(&data[group.first * PAGE..(group.first + group.count) * PAGE])?);
         }
         let trailer = self.trailer.encode(&self.layout);
         bytes.extend_from_slice(&trailer);

@@ -21,7 +21,7 @@ fn as_many_lost_pages_as_there_is_parity_come_back_and_not_one_more() {
     arbtest(|u| {
         let pages: usize = u.int_in_range(1..=200)?;
         let data: Vec<u8> = (0..pages * PAGE).map(|at| (at * 31 % 251) as u8).collect();
-        let parity = mend::parity(&data).unwrap();
+        let parity = mend::Parity::default().of(&data).unwrap();
         let count = parity_of_group(pages);
         assert_eq!(parity.len(), count * PAGE);
         let lost = u.int_in_range(1..=(count + 1).min(pages))?;

@@ -5,7 +5,7 @@ use fastcdc::v2020::{Normalization, cut_gear, select_masks};
 
 use crate::{
     keys::Derived,
-    limits::{BLOB_MAX, CHUNK_MIN, CHUNK_TARGET},
+    limits::{CHUNK_MAX, CHUNK_MIN, CHUNK_TARGET},
 };
 
 /// Finds content-defined boundaries.
@@ -24,14 +24,14 @@ impl Chunker {
         Self { gear, gear_shifted: gear.map(|word| word << 1), mask_small, mask_large }
     }
 
-    /// Length of the first chunk of `bytes`, which must hold at least [`BLOB_MAX`] bytes or all that is left of the
+    /// Length of the first chunk of `bytes`, which must hold at least [`CHUNK_MAX`] bytes or all that is left of the
     /// file. Never 0 unless `bytes` is empty.
     pub fn cut(&self, bytes: &[u8]) -> usize {
         let (_, length) = cut_gear(
             bytes,
             CHUNK_MIN,
             CHUNK_TARGET,
-            BLOB_MAX,
+            CHUNK_MAX,
             self.mask_small,
             self.mask_large,
             self.mask_small << 1,
@@ -39,6 +39,6 @@ impl Chunker {
             &self.gear,
             &self.gear_shifted,
         );
-        length.clamp(bytes.len().min(1), bytes.len().min(BLOB_MAX))
+        length.clamp(bytes.len().min(1), bytes.len().min(CHUNK_MAX))
     }
 }

@@ -2,17 +2,20 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::Sender;
-
-use super::{Shared, packer::Framed};
+use super::{
+    Shared,
+    packer::{Framed, Queue},
+};
 use crate::{
     codec::number_length,
     entry::BlobId,
     error::StoreError,
     frame::{Compressed, Sealer},
     keys::{self, Secret},
-    limits::{BLOB_MAX, FILLED_FRAME, FRAME_BLOBS_MAX, FRAME_MAX, FRAME_TARGET, META_FRAME_TARGET},
-    pack::{PackKind, frame_payload, open::open_payload, parse_frame_payload},
+    limits::{
+        BLOB_MAX, CHUNK_MIN, FILLED_FRAME, FRAME_BLOBS_MAX, FRAME_FULL, FRAME_MAX, FRAME_TARGET, META_FRAME_TARGET,
+    },
+    pack::{PackKind, frame_directory, parse_frame_payload},
 };
 
 /// A frame is filled up only where there is room for the names' lengths and something besides.
@@ -21,17 +24,27 @@ const FILLING_SLACK: usize = 4096;
 /// One thread's way into the volume.
 pub struct Lane<'a> {
     shared: &'a Arc<Shared>,
-    queue: &'a Sender<Framed>,
+    queue: &'a Queue,
     kind: PackKind,
     sealer: Sealer<'a>,
     /// The blobs of the open frame, one behind the other, and their names and lengths.
     open: Vec<u8>,
     blobs: Vec<(BlobId, u32)>,
+    /// Whether the last frame was compressed.
+    gains: bool,
 }
 
 impl<'a> Lane<'a> {
-    pub(super) fn new(shared: &'a Arc<Shared>, queue: &'a Sender<Framed>, kind: PackKind) -> Result<Self, StoreError> {
-        Ok(Self { shared, queue, kind, sealer: shared.volume.sealer()?, open: Vec::new(), blobs: Vec::new() })
+    pub(super) fn new(shared: &'a Arc<Shared>, queue: &'a Queue, kind: PackKind) -> Result<Self, StoreError> {
+        Ok(Self {
+            shared,
+            queue,
+            kind,
+            sealer: shared.volume.sealer()?,
+            open: Vec::new(),
+            blobs: Vec::new(),
+            gains: false,
+        })
     }
 
     /// Stores `bytes` (at most [`BLOB_MAX`]) as a blob unless the volume has it.
@@ -43,6 +56,42 @@ impl<'a> Lane<'a> {
         Ok(id)
     }
 
+    /// Stores blobs that lie one behind the other in `bytes` and are so long. What comes back in `bytes` is memory that may
+    /// be used again.
+    ///
+    /// A run that is wholly new becomes a frame where it lies, without another copy: so what was read together is
+    /// compressed together.
+    pub fn put_run(&mut self, bytes: &mut Vec<u8>, lengths: &[u32]) -> Result<Vec<BlobId>, StoreError> {
+        let mut start = 0;
+        let mut blobs = Vec::with_capacity(lengths.len());
+        for length in lengths {
+            let end = start + *length as usize;
+            let blob = bytes.get(start..end).filter(|blob| blob.len() <= BLOB_MAX);
+            let blob = blob.ok_or_else(|| StoreError::Internal("a run of blobs shorter than they are".to_owned()))?;
+            blobs.push((self.shared.volume.keys().name(self.kind, blob), start..end));
+            start = end;
+        }
+        let new: Vec<bool> = blobs.iter().map(|(id, _)| self.shared.claim(*id)).collect();
+        if new.iter().all(|new| *new) && start == bytes.len() && (CHUNK_MIN..=FRAME_FULL).contains(&start) {
+            if self.open.len() + bytes.len() > FRAME_FULL {
+                self.flush()?;
+            }
+            if self.open.is_empty() {
+                std::mem::swap(&mut self.open, bytes);
+                self.blobs.extend(blobs.iter().map(|(id, range)| (*id, range.len() as u32)));
+                self.flush_full()?;
+                if self.open.is_empty() {
+                    std::mem::swap(&mut self.open, bytes);
+                }
+                return Ok(blobs.into_iter().map(|(id, _)| id).collect());
+            }
+        }
+        for ((id, range), _) in blobs.iter().zip(new).filter(|(_, new)| *new) {
+            self.push(*id, &bytes[range.clone()])?;
+        }
+        Ok(blobs.into_iter().map(|(id, _)| id).collect())
+    }
+
     /// Sends the open frame on its way. Call it before the lane is dropped.
     pub fn flush(&mut self) -> Result<(), StoreError> {
         if self.blobs.is_empty() {
@@ -50,25 +99,20 @@ impl<'a> Lane<'a> {
         }
         let filled = self.shared.volume.is_filled() && self.fill()?;
         let blobs = std::mem::take(&mut self.blobs);
-        let mut start = 0;
-        let parts: Vec<&[u8]> = blobs
-            .iter()
-            .map(|(_, length)| {
-                let part = &self.open[start..start + *length as usize];
-                start += *length as usize;
-                part
-            })
-            .collect();
-        let payload = frame_payload(parts.into_iter());
+        let directory = frame_directory(blobs.iter().map(|(_, length)| *length as usize));
+        self.open.reserve_exact(directory.len());
+        self.open.splice(..0, directory);
         // Compressed filling would tell how much of the frame it is.
         let bytes = if filled {
-            self.sealer.seal_stored(self.kind.frame(), &payload)?
+            self.sealer.seal_stored(self.kind.frame(), &self.open)?
         } else {
-            self.sealer.seal(self.kind.frame(), &payload)?
+            self.sealer.seal_to(self.queue.room(), self.kind.frame(), &self.open)?
         };
         self.check(&bytes, &blobs)?;
+        let plain_length = self.open.len();
+        self.gains = bytes.len() < plain_length;
         self.open.clear();
-        self.send(bytes, payload.len(), blobs)
+        self.send(bytes, plain_length, blobs)
     }
 
     /// Stores a frame of another volume as it was compressed there. `blobs`: its blobs, in order, each proved and claimed by
@@ -109,34 +153,43 @@ impl<'a> Lane<'a> {
         if bytes.len() > BLOB_MAX {
             return Err(StoreError::Internal(format!("a blob of {} bytes is longer than its limit", bytes.len())));
         }
-        let target = match self.kind {
-            PackKind::Data => FRAME_TARGET,
-            PackKind::Meta => META_FRAME_TARGET,
-        };
-        if self.open.len() + bytes.len() > target + target / 4 || self.blobs.len() == FRAME_BLOBS_MAX {
+        if self.open.len() + bytes.len() > self.target() + self.target() / 4 || self.blobs.len() == FRAME_BLOBS_MAX {
             self.flush()?;
+        }
+        if self.open.is_empty() {
+            self.open.reserve_exact(self.target() + self.target() / 2);
         }
         self.open.extend_from_slice(bytes);
         self.blobs.push((id, bytes.len() as u32));
-        if self.open.len() >= target { self.flush() } else { Ok(()) }
+        self.flush_full()
+    }
+
+    /// How many bytes had best be stored together. Long frames compress better; where nothing does, they are only long.
+    pub fn target(&self) -> usize {
+        match self.kind {
+            PackKind::Data if self.gains => FRAME_TARGET,
+            PackKind::Data => FRAME_TARGET / 4,
+            PackKind::Meta => META_FRAME_TARGET,
+        }
+    }
+
+    fn flush_full(&mut self) -> Result<(), StoreError> {
+        if self.open.len() >= self.target() { self.flush() } else { Ok(()) }
     }
 
     /// Opens what was sealed and hashes every blob again: a library or a memory chip that changes bytes is found here,
     /// before anything is written.
     fn check(&mut self, frame: &[u8], blobs: &[(BlobId, u32)]) -> Result<(), StoreError> {
         let keys = self.shared.volume.keys();
-        let payload = open_payload(&mut self.sealer, frame, self.kind);
-        let ranges = payload.as_ref().and_then(|payload| parse_frame_payload(payload));
-        let sound = match (&payload, ranges) {
-            (Some(payload), Some(ranges)) => {
-                ranges.len() == blobs.len()
-                    && ranges
-                        .iter()
-                        .zip(blobs)
-                        .all(|(&(start, end), (id, _))| keys.proves(self.kind, id, &payload[start..end]))
-            }
-            _ => false,
-        };
+        let payload = self.sealer.look_into(frame, self.kind.frame(), FRAME_MAX);
+        let ranges = payload.and_then(parse_frame_payload);
+        let sound = payload.zip(ranges).is_some_and(|(payload, ranges)| {
+            ranges.len() == blobs.len()
+                && ranges
+                    .iter()
+                    .zip(blobs)
+                    .all(|(&(start, end), (id, _))| keys.proves(self.kind, id, &payload[start..end]))
+        });
         if sound { Ok(()) } else { Err(untrustworthy()) }
     }
 }
