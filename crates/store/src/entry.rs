@@ -1,6 +1,6 @@
 //! One thing in a recovery point: a file, a directory, a link, a special file, with all that is known of it.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use resurgam_model::BytePath;
 
@@ -29,7 +29,8 @@ pub struct FileTime {
     pub nanos: u32,
 }
 
-/// Who owns an entry: by number, and by the name that the number had when it was read (empty: none).
+/// Who owns an entry: by number, and by the name that the number had when it was read (empty: none). Few own many, so names
+/// are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Owner {
     /// User number.
@@ -37,9 +38,9 @@ pub struct Owner {
     /// Group number.
     pub gid: u32,
     /// User name.
-    pub user: Vec<u8>,
+    pub user: Arc<[u8]>,
     /// Group name.
-    pub group: Vec<u8>,
+    pub group: Arc<[u8]>,
 }
 
 /// An extended attribute: name with its namespace, and value. POSIX ACLs are such attributes too.

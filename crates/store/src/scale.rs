@@ -114,7 +114,7 @@ fn entry(path: BytePath, content: Content) -> Entry {
         path,
         kind: Kind::File { size: 65_000, content },
         mode: 0o644,
-        owner: Owner { uid: 0, gid: 0, user: b"root".to_vec(), group: b"root".to_vec() },
+        owner: Owner { uid: 0, gid: 0, user: (*b"root").into(), group: (*b"root").into() },
         modified: FileTime { seconds: 0, nanos: 0 },
         xattrs: Vec::new(),
         flags: 0,

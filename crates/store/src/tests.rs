@@ -51,7 +51,7 @@ pub(crate) fn file(path: &str, size: u64, content: Content) -> Entry {
         path: BytePath::from_typed(path.as_bytes()).unwrap(),
         kind: Kind::File { size, content },
         mode: 0o644,
-        owner: Owner { uid: 1, gid: 2, user: b"daemon".to_vec(), group: b"bin".to_vec() },
+        owner: Owner { uid: 1, gid: 2, user: (*b"daemon").into(), group: (*b"bin").into() },
         modified: FileTime { seconds: -1, nanos: 5 },
         xattrs: Vec::new(),
         flags: 0,

@@ -458,6 +458,7 @@ impl Collector<'_> {
     fn is_stored(&self, entry: &Entry) -> Result<bool, SourceError> {
         let reader = self.previous.reader.as_ref().map(|previous| previous.reader());
         match (&entry.kind, reader) {
+            (Kind::File { content: Content::Inline(_), .. }, _) => Ok(true),
             (Kind::File { content, .. }, Some(reader)) => Ok(self.shared.session.has(reader, content)?),
             _ => Ok(true),
         }

@@ -4,15 +4,16 @@
 //! their number and get no name: asking the service would mean code that may block for minutes on a dead network, for a
 //! name that only matters when a tree is put back on another machine.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashMap, fs, path::Path, sync::Arc};
 
 use resurgam_store::Owner;
 
 /// Names by number.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    users: HashMap<u32, Vec<u8>>,
-    groups: HashMap<u32, Vec<u8>>,
+    users: HashMap<u32, Arc<[u8]>>,
+    groups: HashMap<u32, Arc<[u8]>>,
+    nobody: Arc<[u8]>,
 }
 
 /// Numbers by name.
@@ -29,32 +30,32 @@ impl Names {
         let first_wins = |list: Vec<(Vec<u8>, u32)>| {
             let mut names = HashMap::new();
             for (name, number) in list {
-                names.entry(number).or_insert(name);
+                names.entry(number).or_insert_with(|| name.into());
             }
             names
         };
-        Self { users: first_wins(users), groups: first_wins(groups) }
+        Self { users: first_wins(users), groups: first_wins(groups), nobody: Arc::default() }
     }
 
-    pub(crate) fn user(&self, uid: u32) -> &[u8] {
-        self.users.get(&uid).map_or(&[], Vec::as_slice)
+    pub(crate) fn user(&self, uid: u32) -> &Arc<[u8]> {
+        self.users.get(&uid).unwrap_or(&self.nobody)
     }
 
-    pub(crate) fn group(&self, gid: u32) -> &[u8] {
-        self.groups.get(&gid).map_or(&[], Vec::as_slice)
+    pub(crate) fn group(&self, gid: u32) -> &Arc<[u8]> {
+        self.groups.get(&gid).unwrap_or(&self.nobody)
     }
 
     pub(crate) fn owner(&self, uid: u32, gid: u32) -> Owner {
-        Owner { uid, gid, user: self.user(uid).to_vec(), group: self.group(gid).to_vec() }
+        Owner { uid, gid, user: Arc::clone(self.user(uid)), group: Arc::clone(self.group(gid)) }
     }
 
     /// Puts the names of today into `owner`, if they are others.
     pub(crate) fn refresh(&self, owner: &mut Owner) {
-        if owner.user != self.user(owner.uid) {
-            owner.user = self.user(owner.uid).to_vec();
+        if owner.user != *self.user(owner.uid) {
+            owner.user = Arc::clone(self.user(owner.uid));
         }
-        if owner.group != self.group(owner.gid) {
-            owner.group = self.group(owner.gid).to_vec();
+        if owner.group != *self.group(owner.gid) {
+            owner.group = Arc::clone(self.group(owner.gid));
         }
     }
 }
@@ -118,9 +119,9 @@ mod tests {
 
     #[test]
     fn names_that_changed_are_refreshed() {
-        let names = Names { users: HashMap::from([(1, b"new".to_vec())]), groups: HashMap::new() };
-        let mut owner = Owner { uid: 1, gid: 2, user: b"old".to_vec(), group: b"gone".to_vec() };
+        let names = Names { users: HashMap::from([(1, (*b"new").into())]), ..Names::default() };
+        let mut owner = Owner { uid: 1, gid: 2, user: (*b"old").into(), group: (*b"gone").into() };
         names.refresh(&mut owner);
-        assert_eq!(owner, Owner { uid: 1, gid: 2, user: b"new".to_vec(), group: Vec::new() });
+        assert_eq!(owner, Owner { uid: 1, gid: 2, user: (*b"new").into(), group: Arc::default() });
     }
 }

@@ -266,7 +266,7 @@ fn leaf(input: &mut Input<'_>) -> Option<Vec<Entry>> {
 
 fn owner(input: &mut Input<'_>) -> Option<Owner> {
     let (uid, gid) = (input.small()?, input.small()?);
-    Some(Owner { uid, gid, user: input.bytes()?.to_vec(), group: input.bytes()?.to_vec() })
+    Some(Owner { uid, gid, user: input.bytes()?.into(), group: input.bytes()?.into() })
 }
 
 fn path(input: &mut Input<'_>, before: &mut Vec<u8>) -> Option<BytePath> {

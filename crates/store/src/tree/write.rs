@@ -1,6 +1,9 @@
 //! Making a tree: entries in, pages out, one open page a level in memory.
 
-use resurgam_model::BytePath;
+use resurgam_model::{
+    BytePath,
+    bytepath::{compare, escape},
+};
 
 use super::{
     TreeRoot, content,
@@ -18,7 +21,8 @@ pub struct TreeWriter<'a> {
     lane: Lane<'a>,
     leaf: LeafBuilder,
     open: Option<Sums>,
-    last: Option<BytePath>,
+    /// Path of the entry before, once there was one.
+    last: Option<Vec<u8>>,
     levels: Vec<Level>,
 }
 
@@ -64,9 +68,9 @@ impl<'a> TreeWriter<'a> {
     /// # Errors
     /// Where it is not behind the last one in path order, or the store fails.
     pub fn push(&mut self, entry: &Entry) -> Result<(), StoreError> {
-        if self.last.as_ref().is_some_and(|last| *last >= entry.path) {
-            let what = format!("entries out of order: {} came behind {:?}", entry.path, self.last);
-            return Err(StoreError::Internal(what));
+        if self.last.as_ref().is_some_and(|last| compare(last, entry.path.as_bytes()).is_ge()) {
+            let last = self.last.as_deref().map(escape);
+            return Err(StoreError::Internal(format!("entries out of order: {} came behind {last:?}", entry.path)));
         }
         let open = self.open.get_or_insert_with(|| Sums { first: entry.path.clone(), entries: 0, files: 0, bytes: 0 });
         open.entries += 1;
@@ -79,7 +83,9 @@ impl<'a> TreeWriter<'a> {
         if length >= TREE_PAGE_TARGET_MAX || (length >= TREE_PAGE_MIN && cut_behind(&entry.path, 0, ENTRIES_A_PAGE)) {
             self.close_leaf()?;
         }
-        self.last = Some(entry.path.clone());
+        let last = self.last.get_or_insert_default();
+        last.clear();
+        last.extend_from_slice(entry.path.as_bytes());
         Ok(())
     }
 
