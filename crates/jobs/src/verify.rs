@@ -111,7 +111,7 @@ impl Server {
             .collect();
         let how = resurgam_store::verify::Verify {
             read_data: what.read_data_percent,
-            turn: self.now().as_second().unsigned_abs() / 86_400,
+            proved: &self.proved_of(record.id),
             repair: what.repair,
             known: &known,
             is_known: &|id| self.catalog.point(id).map_or(true, |point| point.is_some()),

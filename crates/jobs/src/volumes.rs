@@ -16,6 +16,7 @@ use resurgam_store::{
     error::Fault,
     index::kept::Tables,
     keys::{Secret, Slot, Unlock, VolumeKeys, random},
+    verify::Proved,
     volume::{DELETED_POINTS, NewVolume, VOLUME_TOML, VolumeHeader, parse_header},
 };
 
@@ -43,6 +44,11 @@ impl Server {
     /// Where this home keeps tables of a volume's index.
     fn tables_of(&self, volume: VolumeId) -> PathBuf {
         self.home.join(stores::CACHE).join(format!("index-{volume}"))
+    }
+
+    /// What of a volume's data was proved when.
+    pub(crate) fn proved_of(&self, volume: VolumeId) -> Proved {
+        Proved::kept_in(self.home.join(stores::CACHE).join(format!("proved-{volume}")), self.now())
     }
 
     fn with_tables(&self, volume: Volume) -> Arc<Volume> {

@@ -19,7 +19,7 @@ use crate::{
     volume::VOLUME_TOML,
 };
 
-const TARGETS: [fn(&[u8]); 16] = [
+const TARGETS: [fn(&[u8]); 17] = [
     crate::pack::fuzz_pack,
     crate::index::fuzz_index,
     crate::index::fuzz_table,
@@ -36,6 +36,7 @@ const TARGETS: [fn(&[u8]); 16] = [
     crate::vault::fuzz_vault,
     crate::deleted::fuzz_deleted,
     crate::carried::fuzz_carried,
+    crate::verify::fuzz_proved,
 ];
 
 #[test]
@@ -108,6 +109,7 @@ fn seeds() -> Vec<Seed> {
         (crate::pack::fuzz_pack, crate::pack::encode_index(&frames)),
         (crate::index::fuzz_index, segment.encode()),
         (crate::index::fuzz_table, table_of(segment)),
+        (crate::verify::fuzz_proved, format!("{} 7\n{} 8\n", PackId([1; 16]), PackId([2; 16])).into_bytes()),
     ]
 }
 

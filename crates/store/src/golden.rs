@@ -18,7 +18,7 @@ use crate::{
     keys::{Secret, Slot, Unlock, VolumeKeys},
     point::{ReplicaPlace, ReplicaText, root_texts},
     tests::{file, noise, signing},
-    verify::{Verify, verify},
+    verify::{Proved, Verify, verify},
     volume::NewVolume,
 };
 
@@ -183,7 +183,14 @@ fn check(name: &str, passphrase: Option<&[u8]>, unlock: &Unlock) {
     }
     assert_eq!(plain.len(), contents().len());
     assert_eq!(odd, oddities());
-    let how = Verify { read_data: Some(100), turn: 0, repair: false, known: &[], is_known: &|_| true, threads: 1 };
+    let how = Verify {
+        read_data: Some(100),
+        proved: &Proved::default(),
+        repair: false,
+        known: &[],
+        is_known: &|_| true,
+        threads: 1,
+    };
     let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
     assert!(found.findings.is_empty(), "{:?}", found.findings);
 }

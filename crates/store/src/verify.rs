@@ -14,10 +14,12 @@ mod documents;
 mod heal;
 mod packs;
 mod points;
+mod proved;
 
 use std::{collections::HashSet, sync::Arc};
 
 pub use heal::{Donor, Healed, heal};
+pub use proved::{Proved, fuzz_proved};
 use resurgam_model::PointId;
 
 use crate::{
@@ -35,10 +37,10 @@ use crate::{
 /// How a volume is to be verified.
 #[derive(Clone, Copy)]
 pub struct Verify<'a> {
-    /// Read packs and prove every byte; of this share of them, in percent.
+    /// Read packs and prove every byte; of this share of their bytes, in percent, those first that were proved longest ago.
     pub read_data: Option<u8>,
-    /// Which packs a share below 100 takes: another number, other packs.
-    pub turn: u64,
+    /// What was proved when; this run adds to it.
+    pub proved: &'a Proved,
     /// Mend what can be mended.
     pub repair: bool,
     /// Points that should be there, with their documents where the caller has them.

@@ -24,7 +24,7 @@ use resurgam_store::{
     keys::unhex,
     pack::MIRROR,
     point::{ReplicaPlace, ReplicaText},
-    verify::{Verify, verify},
+    verify::{Proved, Verify, verify},
     volume::VOLUME_TOML,
 };
 use serde::Deserialize;
@@ -180,7 +180,7 @@ impl Observation {
         let survey = volume.survey(threads, cancel)?;
         let proof = Verify {
             read_data: how.read_data.then_some(100),
-            turn: 0,
+            proved: &Proved::default(),
             repair: false,
             known: &[],
             is_known: &|_| true,

@@ -15,7 +15,7 @@ use crate::{
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
     limits::{CAPSULE_MAX, DOCUMENT_MAX},
     tests::{new_volume, open_volume, signing},
-    verify::{Verified, Verify, verify},
+    verify::{Proved, Verified, Verify, verify},
 };
 
 fn name(lineage: u8, sequence: u64) -> CapsuleName {
@@ -37,7 +37,8 @@ fn word(volume: &Volume, name: &CapsuleName) -> Result<String, StoreError> {
 }
 
 fn check(volume: &Arc<Volume>, repair: bool) -> Verified {
-    let how = Verify { read_data: None, turn: 0, repair, known: &[], is_known: &|_| true, threads: 2 };
+    let how =
+        Verify { read_data: None, proved: &Proved::default(), repair, known: &[], is_known: &|_| true, threads: 2 };
     verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 

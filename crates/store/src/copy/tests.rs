@@ -16,7 +16,7 @@ use crate::{
     pack::PACKS,
     point::PointText,
     tests::{files, new_volume, noise, place, point, restore, signing},
-    verify::{Verify, verify},
+    verify::{Proved, Verify, verify},
     volume::{NewVolume, PART},
 };
 
@@ -60,7 +60,14 @@ pub(crate) fn copy(
 }
 
 pub(crate) fn all_is_well(volume: &Arc<Volume>) -> bool {
-    let how = Verify { read_data: Some(100), turn: 0, repair: false, known: &[], is_known: &|_| true, threads: 2 };
+    let how = Verify {
+        read_data: Some(100),
+        proved: &Proved::default(),
+        repair: false,
+        known: &[],
+        is_known: &|_| true,
+        threads: 2,
+    };
     let verified = verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap();
     verified.findings.is_empty() && verified.affected.is_empty()
 }

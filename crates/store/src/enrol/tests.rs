@@ -16,7 +16,7 @@ use crate::{
     keyring::Keyring,
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
     tests::{files, new_volume, open_volume, place, point, restore, signing},
-    verify::{Verified, Verify, verify},
+    verify::{Proved, Verified, Verify, verify},
     volume::{FORMER_KEYS, NewVolume, VOLUME_TOML, parse_header},
 };
 
@@ -31,7 +31,14 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn check(volume: &Arc<Volume>, repair: bool) -> Verified {
-    let how = Verify { read_data: Some(100), turn: 0, repair, known: &[], is_known: &|_| true, threads: 2 };
+    let how = Verify {
+        read_data: Some(100),
+        proved: &Proved::default(),
+        repair,
+        known: &[],
+        is_known: &|_| true,
+        threads: 2,
+    };
     verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 

@@ -16,7 +16,7 @@ use crate::{
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
     point::ReplicaPlace,
     tests::{file, signing},
-    verify::{Verify, verify},
+    verify::{Proved, Verify, verify},
     volume::{FORMER_KEYS, NewVolume},
 };
 
@@ -122,7 +122,14 @@ fn check(name: &str, clear: bool, unlock: &Unlock) {
         assert_eq!(entries, [file("one", 1, Content::Inline(vec![number]))]);
     }
     assert_eq!(volume.capsule_names().unwrap(), [capsule(1), capsule(2)]);
-    let how = Verify { read_data: Some(100), turn: 0, repair: false, known: &[], is_known: &|_| true, threads: 1 };
+    let how = Verify {
+        read_data: Some(100),
+        proved: &Proved::default(),
+        repair: false,
+        known: &[],
+        is_known: &|_| true,
+        threads: 1,
+    };
     let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
     assert!(found.findings.is_empty(), "{:?}", found.findings);
 }

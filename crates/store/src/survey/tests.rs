@@ -22,7 +22,7 @@ use crate::{
     keys::Unlock,
     point::{ReplicaPlace, ReplicaText, root_texts},
     tests::{files, new_volume, open_volume, place, point, restore, signing},
-    verify::{Verify, verify},
+    verify::{Proved, Verify, verify},
 };
 
 mod measured;
@@ -198,7 +198,14 @@ fn a_volume_that_may_only_be_read_is_surveyed_verified_and_restored() {
     let before = objects();
     let volume = open_volume(Arc::new(ReadOnly(Arc::new(backend.clone()))));
     assert_eq!(survey(&volume).points().count(), 3);
-    let how = Verify { read_data: Some(100), turn: 0, repair: false, known: &[], is_known: &|_| true, threads: 2 };
+    let how = Verify {
+        read_data: Some(100),
+        proved: &Proved::default(),
+        repair: false,
+        known: &[],
+        is_known: &|_| true,
+        threads: 2,
+    };
     let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
     assert!(found.affected.is_empty() && found.findings.iter().all(|finding| !finding.mended), "{found:?}");
     for number in 1..=3 {

@@ -80,12 +80,13 @@ pub(super) fn verify(
         .map(|listed| (listed.name, listed.length))
         .collect();
     let condemned = crate::collect::condemned(volume)?;
+    // A pack that is going to be deleted may be gone already.
+    wanted.retain(|id, _| !condemned.packs.contains(id));
+    let due = due(how, &wanted);
     let jobs: Vec<Job> = wanted
         .into_iter()
-        // A pack that is going to be deleted may be gone already.
-        .filter(|(id, _)| !condemned.packs.contains(id))
         .map(|(id, indexed)| {
-            let due = suspects.contains(&id) || how.read_data.is_some_and(|percent| is_due(id, percent, how.turn));
+            let due = suspects.contains(&id) || due.contains(&id);
             let sound = indexed.is_some_and(|pack| {
                 present.get(&id) == Some(&pack.length)
                     && (pack.kind == PackKind::Data || second.get(&id.mirror()) == Some(&pack.length))
@@ -104,7 +105,11 @@ pub(super) fn verify(
             if cancel.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
-            Ok((Checked::of(volume, sealer, &job, meter)?, job))
+            let checked = Checked::of(volume, sealer, &job, meter)?;
+            if checked.is_sound() {
+                how.proved.note(job.id);
+            }
+            Ok((checked, job))
         },
     )?;
     let findings = verified.findings.len();
@@ -146,11 +151,20 @@ struct Job {
     read: bool,
 }
 
-/// Whether a pack's turn has come: every pack comes once in 100 / `percent` turns.
-fn is_due(id: PackId, percent: u8, turn: u64) -> bool {
-    let percent = u64::from(percent.min(100));
-    let place = u64::from(u16::from_le_bytes([id.0[0], id.0[1]])) % 100;
-    percent > 0 && (place + 100 - (turn * percent) % 100) % 100 < percent
+/// The packs whose turn has come: those that were proved longest ago, until they make up the share.
+fn due(how: &Verify<'_>, packs: &BTreeMap<PackId, Option<IndexedPack>>) -> HashSet<PackId> {
+    let Some(percent) = how.read_data else { return HashSet::new() };
+    how.proved.keep_only(&packs.keys().copied().collect());
+    let length = |pack: &Option<IndexedPack>| pack.map_or(0, |pack| pack.length);
+    let mut left = u128::from(packs.values().map(length).sum::<u64>()) * u128::from(percent.min(100)) / 100;
+    let mut by_age: Vec<_> = packs.iter().collect();
+    by_age.sort_by_key(|(id, _)| how.proved.when(**id));
+    let is_within = |(_, pack): &(&PackId, &Option<IndexedPack>)| {
+        let is_within = left > 0 || percent >= 100;
+        left = left.saturating_sub(u128::from(length(pack)));
+        is_within
+    };
+    by_age.into_iter().take_while(is_within).map(|(id, _)| *id).collect()
 }
 
 /// What was found of a pack: in its first copy, and in its second where it has one.
@@ -161,6 +175,11 @@ struct Checked {
 }
 
 impl Checked {
+    fn is_sound(&self) -> bool {
+        let mut looks = self.first.iter().chain(&self.second);
+        !self.lacks_a_copy() && looks.all(|look| look.faults.is_empty())
+    }
+
     fn lacks_a_copy(&self) -> bool {
         self.first.is_none() || (self.kind == PackKind::Meta && self.second.is_none())
     }

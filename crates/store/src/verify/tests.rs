@@ -6,9 +6,9 @@ use std::{
     },
 };
 
-use resurgam_model::PointId;
+use resurgam_model::{PointId, Timestamp};
 
-use super::{KnownPoint, Verified, Verify, verify};
+use super::{KnownPoint, Proved, Verified, Verify, verify};
 use crate::{
     Cancel, Meter, Volume,
     backend::{
@@ -20,6 +20,7 @@ use crate::{
     },
     collect::{Collect, collect},
     keys::Unlock,
+    pack::{PACKS, PackId},
     tests::{files, new_volume, open_volume, place, point, restore},
 };
 
@@ -34,7 +35,8 @@ fn run(volume: &Arc<Volume>, repair: bool) -> Verified {
 }
 
 fn check(volume: &Arc<Volume>, repair: bool, known: &[KnownPoint]) -> Verified {
-    let how = Verify { read_data: Some(100), turn: 0, repair, known, is_known: &|_| true, threads: 2 };
+    let how =
+        Verify { read_data: Some(100), proved: &Proved::default(), repair, known, is_known: &|_| true, threads: 2 };
     verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 
@@ -141,7 +143,14 @@ fn a_point_that_is_being_given_up_is_not_missed() {
     backend.delete(&format!("mirror/{}", place().point(id))).unwrap();
     for (repair, is_known) in [(false, false), (true, false), (false, true)] {
         let known = [KnownPoint { place: place(), point: id, document: document.clone() }];
-        let how = Verify { read_data: None, turn: 0, repair, known: &known, is_known: &|_| is_known, threads: 2 };
+        let how = Verify {
+            read_data: None,
+            proved: &Proved::default(),
+            repair,
+            known: &known,
+            is_known: &|_| is_known,
+            threads: 2,
+        };
         let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
         assert_eq!(found.findings.len(), usize::from(is_known), "{:?}", found.findings);
         assert!(backend.length(&format!("mirror/{}", place().point(id))).is_err(), "nothing was put back");
@@ -275,6 +284,40 @@ fn a_pack_that_is_deleted_between_two_reads_of_it_is_no_damage() {
         let found = check(&open_volume(Arc::new(Meddled { inner, meddler })), false, &[]);
         assert!(found.findings.is_empty(), "collected before read {reads}: {:?}", found.findings);
     }
+}
+
+#[test]
+fn a_share_goes_on_where_the_last_one_was_stopped() {
+    let (backend, volume) = whole_volume();
+    (2..=6).for_each(|id| drop(point(&volume, id, &files(u64::from(id) * 2000, 200))));
+    let folder = tempfile::tempdir().unwrap();
+    let proved_at = |second| Proved::kept_in(folder.path().join("proved"), Timestamp::from_second(second).unwrap());
+    // Of each pack, when it was proved.
+    let times = |proved: &Proved| -> Vec<u64> {
+        let names = backend.list(PACKS).unwrap();
+        names.iter().map(|listed| proved.when(PackId::of_object(&listed.name).unwrap())).collect()
+    };
+    let share = |second, percent, cancel: &Cancel| {
+        let proved = &proved_at(second);
+        let how =
+            Verify { read_data: Some(percent), proved, repair: false, known: &[], is_known: &|_| true, threads: 1 };
+        verify(&volume, &how, &Meter::default(), cancel)
+    };
+    let stopped = Cancel::default();
+    stopped.cancel();
+    assert!(share(1, 100, &stopped).is_err());
+    let all = times(&proved_at(0)).len();
+    let mut read = 0;
+    for second in 2..=9_u64 {
+        assert!(share(second as i64, 20, &Cancel::default()).unwrap().findings.is_empty());
+        let times = times(&proved_at(0));
+        let now = times.iter().filter(|when| **when == second).count();
+        assert!((1..all).contains(&now), "a share is something, and not all of it");
+        read += now;
+        let never = times.iter().filter(|when| **when == 0).count();
+        assert_eq!(never, all.saturating_sub(read), "nothing is read again while something was never read");
+    }
+    assert!(read >= all);
 }
 
 /// A backup that is killed when its packs are there, just after verifying has listed packs.

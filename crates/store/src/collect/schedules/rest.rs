@@ -16,7 +16,7 @@ use crate::{
     pack::{MIRROR, PACKS},
     point::REPLICAS,
     tree::{page::Page, walk_extents},
-    verify::{Verified, Verify, verify},
+    verify::{Proved, Verified, Verify, verify},
     volume::VOLUME_TOML,
 };
 
@@ -74,7 +74,8 @@ fn is_whole(world: &World, volume: &Arc<Volume>) -> Result<(), String> {
 
 fn verified(volume: &Arc<Volume>) -> Result<Verified, String> {
     let is_known = &|_| true;
-    let how = Verify { read_data: Some(100), turn: 0, repair: false, known: &[], is_known, threads: 1 };
+    let how =
+        Verify { read_data: Some(100), proved: &Proved::default(), repair: false, known: &[], is_known, threads: 1 };
     verify(volume, &how, &Meter::default(), &Cancel::default()).map_err(|error| format!("verifying: {error}"))
 }
 

@@ -20,7 +20,7 @@ use crate::{
     meter::Meter,
     point::ReplicaPlace,
     tests::signing,
-    verify::{KnownPoint, Verify, verify},
+    verify::{KnownPoint, Proved, Verify, verify},
 };
 
 /// How many processes were started.
@@ -185,7 +185,14 @@ impl Worker<'_> {
         let known: Vec<KnownPoint> = self.world.in_place();
         let world = self.world;
         let is_known = |id| world.known(id).is_in_place();
-        let how = Verify { read_data: Some(100), turn: 0, repair, known: &known, is_known: &is_known, threads: 1 };
+        let how = Verify {
+            read_data: Some(100),
+            proved: &Proved::default(),
+            repair,
+            known: &known,
+            is_known: &is_known,
+            threads: 1,
+        };
         match verify(&self.volume, &how, &Meter::default(), &self.process.cancel) {
             _ if self.process.is_stopped() => Ok(()),
             Ok(found) if found.findings.is_empty() && found.affected.is_empty() => Ok(()),

@@ -26,7 +26,7 @@ use crate::{
     keys::Unlock,
     point::{PointText, ReplicaPlace},
     tests::{file, new_volume, noise, signing},
-    verify::{Verified, Verify, verify},
+    verify::{Proved, Verified, Verify, verify},
 };
 
 /// Counts what is read.
@@ -121,7 +121,14 @@ fn fill(volume: &Arc<Volume>, size: &Size) {
 }
 
 fn verified(volume: &Arc<Volume>) -> Verified {
-    let how = Verify { read_data: None, turn: 0, repair: false, known: &[], is_known: &|_| true, threads: 2 };
+    let how = Verify {
+        read_data: None,
+        proved: &Proved::default(),
+        repair: false,
+        known: &[],
+        is_known: &|_| true,
+        threads: 2,
+    };
     verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 

@@ -12,7 +12,7 @@ use crate::{
     copy::tests::{copy, new_part},
     keys::Unlock,
     tests::{files, new_volume, noise, open_volume, place, point, restore},
-    verify::{Verified, Verify, verify},
+    verify::{Proved, Verified, Verify, verify},
 };
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -73,7 +73,7 @@ fn twin(from: &dyn Backend) -> Arc<dyn Backend> {
 }
 
 fn look(volume: &Arc<Volume>, read_data: Option<u8>, repair: bool) -> Verified {
-    let how = Verify { read_data, turn: 0, repair, known: &[], is_known: &|_| true, threads: 2 };
+    let how = Verify { read_data, proved: &Proved::default(), repair, known: &[], is_known: &|_| true, threads: 2 };
     verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 

@@ -8,7 +8,7 @@ use crate::{
     backend::object::troubled::{Trouble, Troubled},
     collect::{Collect, collect},
     tests::{files, new_volume, open_volume, point, restore, try_point},
-    verify::{Verify, verify},
+    verify::{Proved, Verify, verify},
 };
 
 fn share(backend: ObjectBackend) -> Arc<dyn Backend> {
@@ -27,7 +27,14 @@ fn a_volume_lives_in_a_store_on_a_bad_day() {
     let done = collect(&volume, &Collect::default(), &Cancel::default()).unwrap();
     assert_eq!(done.waiting, 0);
     assert_eq!(restore(&volume, 2).unwrap(), files(30, 60));
-    let how = Verify { read_data: Some(100), turn: 0, repair: true, known: &[], is_known: &|_| true, threads: 2 };
+    let how = Verify {
+        read_data: Some(100),
+        proved: &Proved::default(),
+        repair: true,
+        known: &[],
+        is_known: &|_| true,
+        threads: 2,
+    };
     let verified = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
     assert!(verified.findings.is_empty(), "{:?}", verified.findings);
 }
