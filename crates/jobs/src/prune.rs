@@ -38,7 +38,8 @@ impl Server {
                     self.must_own(&volume)?;
                     self.purge_deleted(&record, &volume)?;
                 }
-                let how = Collect { dry_run, ..Collect::default() };
+                let threads = std::thread::available_parallelism().map_or(2, usize::from);
+                let how = Collect { dry_run, threads, ..Collect::default() };
                 let done = Self::with_reserve(&volume, || collect(&volume, &how, cancel))?;
                 let message = format!(
                     "{} packs deleted, {} rewritten, {} bytes freed{}",

@@ -110,11 +110,13 @@ pub struct Collect {
     pub dry_run: bool,
     /// Packs of which less than this share is needed are rewritten, in percent.
     pub rewrite_below_percent: u64,
+    /// How many frames are moved at once.
+    pub threads: usize,
 }
 
 impl Default for Collect {
     fn default() -> Self {
-        Self { dry_run: false, rewrite_below_percent: 75 }
+        Self { dry_run: false, rewrite_below_percent: 75, threads: 1 }
     }
 }
 
@@ -193,7 +195,7 @@ pub fn collect(volume: &Arc<Volume>, how: &Collect, cancel: &Cancel) -> Result<C
         let ids: Vec<PackId> = batch.iter().map(|pack| pack.id).collect();
         let live = ids.iter().filter(|id| usage.iter().any(|used| used.pack.id == **id && used.live_bytes > 0)).count();
         if live > 0 {
-            done.moved_bytes += repack::repack(volume, &marks, &ids, cancel)?;
+            done.moved_bytes += repack::repack(volume, &marks, &ids, how.threads, cancel)?;
             done.rewritten += ids.len() as u64;
         }
         condemn(volume, lock, &mut list, &ids, &marks.seen, &before, &mut done)?;

@@ -44,11 +44,29 @@ pub fn copy_tree(
     meter: &Meter,
     cancel: &Cancel,
 ) -> Result<(), StoreError> {
+    // A short frame, as it is, would tell how short.
+    let least = if into.is_filled() { FILLED_FRAME } else { 0 };
+    carry_frames(from, into, [least; 2], threads, meter, |queue, failed| {
+        let mut walk = Walk { from, into, queue, failed, cancel, meter, batch: Batch::default() };
+        walk.tree(root).and_then(|()| walk.send())
+    })
+}
+
+/// Carries over what `feed` asks for, by so many threads. `least`: how many plain bytes a frame of each kind has at least that
+/// moves as it was compressed.
+pub(crate) fn carry_frames(
+    from: &Reader,
+    into: &Session,
+    least: [usize; 2],
+    threads: usize,
+    meter: &Meter,
+    feed: impl FnOnce(Sender<Wanted>, &AtomicBool) -> Result<(), StoreError>,
+) -> Result<(), StoreError> {
     let (queue, frames) = bounded(FRAMES_WAITING);
     let failed = AtomicBool::new(false);
     thread::scope(|scope| {
         let carry = || {
-            let carried = carry(from, into, &frames, meter);
+            let carried = carry(from, into, &frames, least, meter);
             if carried.is_err() {
                 failed.store(true, Ordering::Relaxed);
                 // So that the walk never waits for a thread that is gone.
@@ -57,9 +75,7 @@ pub fn copy_tree(
             carried
         };
         let carriers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(carry)).collect();
-        let mut walk = Walk { from, into, queue, failed: &failed, cancel, meter, batch: Batch::default() };
-        let walked = walk.tree(root).and_then(|()| walk.send());
-        drop(walk);
+        let fed = feed(queue, &failed);
         let mut first = None;
         for carrier in carriers {
             let carried = carrier.join();
@@ -67,16 +83,16 @@ pub fn copy_tree(
                 carried.unwrap_or_else(|_| Err(StoreError::Internal("a thread of the copy has died".to_owned())));
             first = first.or(carried.err());
         }
-        first.map_or(walked, Err)
+        first.map_or(fed, Err)
     })
 }
 
 /// Blobs that are wanted of one frame.
-struct Wanted {
-    kind: PackKind,
+pub(crate) struct Wanted {
+    pub(crate) kind: PackKind,
     /// Where the frame is; `None`: the index does not tell of the blobs, the reader may find them.
-    at: Option<Located>,
-    blobs: HashSet<BlobId>,
+    pub(crate) at: Option<Located>,
+    pub(crate) blobs: HashSet<BlobId>,
 }
 
 /// What was found to be wanted and is not sent yet.
@@ -180,12 +196,18 @@ impl Walk<'_> {
 }
 
 /// One thread: carries frames over as they come.
-fn carry(from: &Reader, into: &Session, frames: &Receiver<Wanted>, meter: &Meter) -> Result<(), StoreError> {
+fn carry(
+    from: &Reader,
+    into: &Session,
+    frames: &Receiver<Wanted>,
+    least: [usize; 2],
+    meter: &Meter,
+) -> Result<(), StoreError> {
     let mut lanes = [into.lane()?, into.meta_lane()?];
     let mut sealer = from.volume().sealer()?;
     for wanted in frames {
         let lane = &mut lanes[wanted.kind as usize];
-        match open_whole(from, &mut sealer, &wanted, into.is_filled()) {
+        match open_whole(from, &mut sealer, &wanted, least[wanted.kind as usize]) {
             Some((payload, blobs)) => lane.forward(&payload, blobs)?,
             None => gather(from, lane, &wanted)?,
         }
@@ -199,10 +221,10 @@ fn open_whole(
     from: &Reader,
     sealer: &mut crate::frame::Sealer<'_>,
     wanted: &Wanted,
-    filled: bool,
+    least: usize,
 ) -> Option<(crate::frame::Compressed, Vec<(BlobId, u32)>)> {
     let at = wanted.at.as_ref()?;
-    if filled && (at.frame.plain_length as usize) < FILLED_FRAME {
+    if (at.frame.plain_length as usize) < least {
         return None;
     }
     let mut bytes = vec![0; at.frame.length as usize];

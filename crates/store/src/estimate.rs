@@ -87,10 +87,11 @@ pub fn estimate(
             let Kind::File { size, content } = &entry.kind else { continue };
             found.bytes += size;
             let (index, mut of_file) = (reader.index(), 0);
-            let walked = reader.places(content, &mut |places| {
-                if let Some(at) = index.find(&places.blob)
-                    && near.comes(&at)
-                {
+            let walked = reader.places(content, &mut |blobs| {
+                for at in blobs.iter().filter_map(|places| index.find(&places.blob)) {
+                    if !near.comes(&at) {
+                        continue;
+                    }
                     found.stored_bytes += u64::from(at.frame.length);
                     bytes += u64::from(at.frame.length);
                     of_file += u64::from(at.frame.length);

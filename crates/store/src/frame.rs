@@ -35,6 +35,10 @@ const MAGIC: &[u8; 4] = b"RsFr";
 const TAG: usize = 16;
 /// Memory that is used again is asked for in multiples of this, so that it seldom has to grow.
 const GRAIN: usize = 256 * 1024;
+
+fn grained(length: usize) -> usize {
+    if length < GRAIN { length } else { length.next_multiple_of(GRAIN) }
+}
 /// How payloads are compressed: one look-up in a table for each place, which remembers a frame of the largest size whole.
 /// Measured against zstd's own levels: `docs/decisions/2026-11-23-frames.md`.
 const COMPRESSION: [CParameter; 4] = [
@@ -149,6 +153,16 @@ impl<'a> Sealer<'a> {
         Ok(Self { keys, volume, filled: false, compressor: None, decompressor, packed: Vec::new(), room: Vec::new() })
     }
 
+    /// The same with memory that was used before.
+    pub(crate) fn with_room(self, packed: Vec<u8>) -> Self {
+        Self { packed, ..self }
+    }
+
+    /// The memory that it used, for another one.
+    pub(crate) fn into_room(self) -> Vec<u8> {
+        self.packed
+    }
+
     /// The same for the part of a vault, where lists of blobs are filled up.
     pub(crate) fn filled(self, filled: bool) -> Self {
         Self { filled, ..self }
@@ -204,7 +218,7 @@ impl<'a> Sealer<'a> {
         bytes: &[u8],
     ) -> Result<Vec<u8>, StoreError> {
         frame.clear();
-        frame.reserve_exact((HEADER + bytes.len() + TAG).next_multiple_of(GRAIN));
+        frame.reserve_exact(grained(HEADER + bytes.len() + TAG));
         frame.resize(HEADER, 0);
         frame.extend_from_slice(bytes);
         let too_long = |_| StoreError::Internal("a frame longer than 4 GiB".to_owned());
@@ -244,7 +258,9 @@ impl<'a> Sealer<'a> {
         opened.then_some(&self.room)
     }
 
-    fn open_into(&mut self, frame: &[u8], kind: FrameKind, limit: usize, payload: &mut Vec<u8>) -> bool {
+    /// [`Sealer::open`] into memory that was used before. `false`: it is not what was sealed, and what `payload` holds is of no
+    /// account.
+    pub(crate) fn open_into(&mut self, frame: &[u8], kind: FrameKind, limit: usize, payload: &mut Vec<u8>) -> bool {
         let Some((encoded, sealed)) = frame.split_first_chunk() else { return false };
         let Some(header) = accept(encoded, sealed.len(), kind, limit) else { return false };
         if !header.compressed {
@@ -252,7 +268,7 @@ impl<'a> Sealer<'a> {
         }
         let mut packed = std::mem::take(&mut self.packed);
         packed.clear();
-        packed.reserve_exact(sealed.len().next_multiple_of(GRAIN));
+        packed.reserve_exact(grained(sealed.len()));
         let opened = self.decrypt_to(encoded, &header, sealed, &mut packed)
             && self.inflate_to(&packed, header.plain_length as usize, payload);
         self.packed = packed;
@@ -302,7 +318,7 @@ impl<'a> Sealer<'a> {
 
     fn inflate_to(&mut self, packed: &[u8], plain_length: usize, out: &mut Vec<u8>) -> bool {
         out.clear();
-        out.reserve_exact(plain_length);
+        out.reserve_exact(grained(plain_length));
         self.decompressor.decompress_to_buffer(packed, out).is_ok_and(|written| written == plain_length)
     }
 

@@ -21,21 +21,21 @@ use crate::{
     backend::Listed,
     entry::{BlobId, Content, Extent},
     error::{BackendError, Fault, StoreError},
+    frame::Sealer,
     index::{INDEX, Index, Located},
-    limits::PAGE,
+    limits::{FRAME_MAX, FRAME_TARGET, PAGE},
     load::Loaded,
-    pack::{
-        PackKind,
-        open::{OpenPack, open_payload},
-    },
+    pack::{PackId, PackKind, open::OpenPack},
     tree::{self, page::Page},
     volume::Volume,
 };
 
 /// Decoded bytes of content kept at most.
-const DATA_CACHE: usize = 24 << 20;
+const DATA_CACHE: usize = 16 << 20;
 /// The same of metadata, by itself: a page of entries is needed again after any amount of content.
 const META_CACHE: usize = 16 << 20;
+/// Buffers of frames that are kept to be used again, at most.
+const ROOMS_MAX: usize = 6;
 /// More than there are threads, so that different frames rarely wait for each other.
 const TURNS: usize = 128;
 /// How often tables of the index are made anew that cannot be read, before that is an error.
@@ -47,6 +47,8 @@ pub struct Reader {
     index: RwLock<Arc<Index>>,
     data: Mutex<FrameCache>,
     meta: Mutex<FrameCache>,
+    /// Memory of frames that are not read any more: touching new memory for each would cost more than opening it.
+    rooms: Mutex<Vec<Vec<u8>>>,
     /// What is asked for ahead; `None`: the volume is near.
     fetching: Option<Fetching>,
     /// Whoever reads a frame has its turn, so that nobody reads the same at the same time.
@@ -85,6 +87,7 @@ impl Reader {
             index: RwLock::new(index),
             data: Mutex::new(FrameCache::new(DATA_CACHE)),
             meta: Mutex::new(FrameCache::new(META_CACHE)),
+            rooms: Mutex::default(),
             fetching: Fetching::of(volume),
             turns: std::array::from_fn(|_| Mutex::default()),
             matched: Mutex::new(None),
@@ -105,6 +108,11 @@ impl Reader {
         tree::parse_page(id, &self.meta(id)?)
     }
 
+    /// Whether what is needed is asked for ahead.
+    pub fn is_far(&self) -> bool {
+        self.fetching.is_some()
+    }
+
     /// What it reads from.
     pub(crate) fn volume(&self) -> &Arc<Volume> {
         &self.volume
@@ -113,6 +121,14 @@ impl Reader {
     /// The index as it is now.
     pub(crate) fn index(&self) -> Arc<Index> {
         Arc::clone(&self.index.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The frame that holds the first blob of `content`; what has the same is read together. `None`: it has no blob, or the
+    /// index does not know it.
+    pub fn first_frame(&self, content: &Content) -> Option<(PackId, u32)> {
+        let Content::Extents(extents) = content else { return None };
+        let blob = extents.iter().find_map(Extent::blob)?;
+        self.index().find(blob).map(|at| key_of(&at))
     }
 
     /// Calls `each` for every extent of `content` in the order of the file, reading lists as needed ([`Content::Inline`]
@@ -203,33 +219,59 @@ impl Reader {
         }
         let came = self.fetching.as_ref().and_then(|fetching| fetching.fetched.take(&key));
         let frame = Arc::new(self.load(at, came)?);
-        self.kept(at).put(key, &frame);
+        let room = self.kept(at).put(key, &frame);
+        self.give_back(room);
         Ok(frame)
     }
 
-    /// Opens a frame: as it came, from its pack, from the pack's second copy, or mended from parity.
+    fn room(&self) -> Vec<u8> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
+    }
+
+    fn give_back(&self, rooms: impl IntoIterator<Item = Vec<u8>>) {
+        let mut kept = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = ROOMS_MAX.saturating_sub(kept.len());
+        kept.extend(rooms.into_iter().filter(|room| room.capacity() >= FRAME_TARGET / 4).take(left));
+    }
+
     fn load(&self, at: &Located, came: Option<Came>) -> Result<Vec<u8>, StoreError> {
-        let mut sealer = self.volume.sealer()?;
-        if let Some(payload) = came.and_then(|came| open_payload(&mut sealer, &came, at.pack.kind)) {
+        if at.pack.kind == PackKind::Meta {
+            return self.load_with(at, came, &mut self.volume.sealer()?, Vec::new(), &mut Vec::new());
+        }
+        let (mut sealer, mut bytes) = (self.volume.sealer()?.with_room(self.room()), self.room());
+        let loaded = self.load_with(at, came, &mut sealer, self.room(), &mut bytes);
+        self.give_back([sealer.into_room(), bytes]);
+        loaded
+    }
+
+    /// Opens a frame: as it came, from its pack, from the pack's second copy, or mended from parity.
+    fn load_with(
+        &self,
+        at: &Located,
+        came: Option<Came>,
+        sealer: &mut Sealer<'_>,
+        mut payload: Vec<u8>,
+        bytes: &mut Vec<u8>,
+    ) -> Result<Vec<u8>, StoreError> {
+        let kind = at.pack.kind.frame();
+        if came.is_some_and(|came| sealer.open_into(&came, kind, FRAME_MAX, &mut payload)) {
             return Ok(payload);
         }
         let backend = self.volume.backend();
-        let mut bytes = vec![0; at.frame.length as usize];
+        bytes.resize(at.frame.length as usize, 0);
         let mut objects = vec![at.pack.id.object()];
         if at.pack.kind == PackKind::Meta {
             objects.push(at.pack.id.mirror());
         }
         let mut first = None;
         for object in &objects {
-            match backend.read_at(object, u64::from(at.frame.offset), &mut bytes) {
-                Ok(()) => match open_payload(&mut sealer, &bytes, at.pack.kind) {
-                    Some(payload) => return Ok(payload),
-                    None => {
-                        first = first.or_else(|| {
-                            Some(StoreError::corrupt(object, format!("the frame at {} is damaged", at.frame.offset)))
-                        })
-                    }
-                },
+            match backend.read_at(object, u64::from(at.frame.offset), bytes) {
+                Ok(()) if sealer.open_into(bytes, kind, FRAME_MAX, &mut payload) => return Ok(payload),
+                Ok(()) => {
+                    first = first.or_else(|| {
+                        Some(StoreError::corrupt(object, format!("the frame at {} is damaged", at.frame.offset)))
+                    });
+                }
                 // The object ends before the frame: damage. Other faults mean that it is out of reach.
                 Err(BackendError { kind: Fault::Io, source, .. })
                     if source.kind() == std::io::ErrorKind::UnexpectedEof =>
@@ -243,7 +285,7 @@ impl Reader {
             let mended = OpenPack::open(backend, object, self.volume.id(), at.pack.id)
                 .and_then(|pack| pack.mended(at.frame.offset, at.frame.length));
             if let Ok(mended) = mended
-                && let Some(payload) = open_payload(&mut sealer, &mended, at.pack.kind)
+                && sealer.open_into(&mended, kind, FRAME_MAX, &mut payload)
             {
                 return Ok(payload);
             }

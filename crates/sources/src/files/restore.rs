@@ -4,9 +4,13 @@
 //! everything else ([`node`]), each file under a private name until it is whole. A directory gets its own attributes when
 //! the last thing inside it is done ([`folder`]).
 //!
-//! Memory: the directories on the way down, the batches that wait for workers, and one path for each inode with several
-//! names.
+//! Files are made in the order of the frames that they lie in, as far as is looked ahead: so a frame is opened once for all
+//! that is in it, and not again for a file that an earlier point or another directory had already.
+//!
+//! Memory: the directories on the way down, what is looked ahead, the batches that wait for workers, and one path for each
+//! inode with several names.
 
+mod ahead;
 mod fill;
 mod folder;
 mod links;
@@ -37,6 +41,7 @@ use resurgam_store::{Cancel, Entry, Kind, Meter, Reader, StoreError, TreeReader,
 use rustix::fs::{Mode, OFlags};
 
 use self::{
+    ahead::Ahead,
     fill::Pieces,
     folder::{Folder, Made},
     links::{Links, State},
@@ -56,8 +61,8 @@ const JOBS_WAITING: usize = 2;
 const PATIENCE: Duration = Duration::from_millis(20);
 /// Directories on the way down that are kept open, besides the target.
 const KEEP_OPEN: usize = 64;
-/// Directory handles that all jobs together may hold.
-const JOB_HANDLES: usize = 384;
+/// Directory handles that all jobs together may hold; and as many may be held by what is looked ahead.
+const JOB_HANDLES: usize = 192;
 /// Names of inodes whose first name is still being made, that may wait for it.
 const LINKS_WAITING: usize = 64;
 
@@ -197,6 +202,7 @@ pub fn restore(
             queues.push(jobs);
             scope.spawn(move || work(Maker { context, pieces }, &offered));
         }
+        drop(pieces);
         let handles = (JOB_HANDLES / ((JOBS_WAITING + 1) * threads + 1)).clamp(1, JOB_NODES);
         let stream = Stream {
             context: &context,
@@ -204,6 +210,7 @@ pub fn restore(
             what,
             target,
             stack: Vec::new(),
+            ahead: Ahead::new(reader),
             job: Job::default(),
             job_handles: handles,
             queues: Queues { queues, last: 0, folder: None },
@@ -263,7 +270,8 @@ impl Drop for Alarm<'_> {
     }
 }
 
-/// A worker's life: jobs as they come, and pieces of large files before them, since somebody waits for those.
+/// A worker's life: jobs as they come, and pieces of large files before them, since somebody waits for those. Who has no more
+/// jobs goes on helping, until nobody has.
 fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
     let _alarm = Alarm(&maker.context.report);
     let pieces = maker.pieces.offered.clone();
@@ -275,13 +283,16 @@ fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
                 }
             }
             recv(jobs) -> job => {
-                let Ok(job) = job else { return };
+                let Ok(job) = job else { break };
                 for node in job.nodes {
                     maker.make(node);
                 }
             }
         }
     }
+    let Maker { context, pieces: Pieces { offer, .. } } = maker;
+    drop(offer);
+    pieces.iter().for_each(|piece| fill::help(context, piece));
 }
 
 /// The workers' queues.
@@ -330,6 +341,7 @@ struct Stream<'a, 'w> {
     what: &'w Restore,
     target: Target,
     stack: Vec<Level<'a>>,
+    ahead: Ahead<'a>,
     job: Job<'a>,
     job_handles: usize,
     queues: Queues<'a>,
@@ -350,7 +362,7 @@ impl<'a> Stream<'a, '_> {
                 self.all_below(&path);
             }
         }
-        self.give();
+        self.give_all();
         self.link_waiting();
     }
 
@@ -509,7 +521,7 @@ impl<'a> Stream<'a, '_> {
                 State::Making => {
                     self.waiting.push(node);
                     if self.waiting.len() >= LINKS_WAITING {
-                        self.give();
+                        self.give_all();
                         self.link_waiting();
                     }
                     return;
@@ -527,6 +539,25 @@ impl<'a> Stream<'a, '_> {
     }
 
     fn add(&mut self, node: Node<'a>) {
+        self.ahead.push(node);
+        if self.ahead.is_full() {
+            self.give_ahead();
+        }
+    }
+
+    /// What was looked ahead, to the workers.
+    fn give_ahead(&mut self) {
+        for node in self.ahead.take(self.context.reader) {
+            self.join(node);
+        }
+    }
+
+    fn give_all(&mut self) {
+        self.give_ahead();
+        self.give();
+    }
+
+    fn join(&mut self, node: Node<'a>) {
         if let Kind::File { size, .. } = &node.entry.kind {
             self.job.bytes += size;
         }
@@ -559,7 +590,7 @@ impl<'a> Stream<'a, '_> {
                 // The first name could not be made: this one is the first now. Further ones find it made or try again.
                 self.context.links.begin(link);
                 self.add(node);
-                self.give();
+                self.give_all();
             }
         }
     }

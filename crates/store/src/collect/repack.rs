@@ -1,15 +1,18 @@
-//! Moving the live blobs of packs into new ones, by a writer like any other.
+//! Moving the live blobs of packs into new ones, by a writer like any other. A long frame of which all is needed moves as it
+//! was compressed.
 
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 use super::Marks;
 use crate::{
+    copy::{Wanted, carry_frames},
     error::StoreError,
     index::Located,
-    meter::Cancel,
+    limits::{FILLED_FRAME, FRAME_TARGET, META_FRAME_TARGET},
+    meter::{Cancel, Meter},
     pack::{PackId, PackKind},
     volume::Volume,
     writer::Session,
@@ -20,28 +23,28 @@ pub(super) fn repack(
     volume: &Arc<Volume>,
     marks: &Marks,
     packs: &[PackId],
+    threads: usize,
     cancel: &Cancel,
 ) -> Result<u64, StoreError> {
     let wanted: HashSet<PackId> = packs.iter().copied().collect();
     let session = Session::begin(volume)?;
-    let mut lanes = [session.lane()?, session.meta_lane()?];
-    let mut moved = 0;
-    for (kind, blobs) in live_blobs(marks, &wanted)? {
-        for at in blobs {
-            if cancel.is_cancelled() {
-                return Err(StoreError::Cancelled);
+    let live = live_blobs(marks, &wanted)?;
+    let moved = live.iter().flat_map(|(_, blobs)| blobs).map(|at| u64::from(at.blob.length)).sum();
+    // Short frames are put together into long ones on the way.
+    let least = [FRAME_TARGET / 2, META_FRAME_TARGET / 2].map(|least| least.max(FILLED_FRAME));
+    carry_frames(marks.reader(), &session, least, threads, &Meter::default(), |queue, failed| {
+        for (kind, blobs) in &live {
+            for frame in blobs.chunk_by(|one, next| one.frame.offset == next.frame.offset) {
+                if cancel.is_cancelled() || failed.load(Ordering::Relaxed) {
+                    return Err(StoreError::Cancelled);
+                }
+                let blobs = frame.iter().map(|at| at.blob.id).collect();
+                let wanted = Wanted { kind: *kind, at: frame.first().copied(), blobs };
+                queue.send(wanted).map_err(|_| StoreError::Cancelled)?;
             }
-            let bytes = match kind {
-                PackKind::Data => marks.reader().blob(&at.blob.id)?,
-                PackKind::Meta => marks.reader().meta(&at.blob.id)?,
-            };
-            lanes[kind as usize].push(at.blob.id, &bytes)?;
-            moved += bytes.len() as u64;
         }
-    }
-    for mut lane in lanes {
-        lane.flush()?;
-    }
+        Ok(())
+    })?;
     session.finish()?.end()?;
     Ok(moved)
 }

@@ -25,15 +25,19 @@ impl FrameCache {
         Some(Arc::clone(frame))
     }
 
-    pub(super) fn put(&mut self, key: Key, frame: &Arc<Vec<u8>>) {
+    /// Returns the memory of a frame that made room for it and that nobody reads any more.
+    pub(super) fn put(&mut self, key: Key, frame: &Arc<Vec<u8>>) -> Option<Vec<u8>> {
         self.clock += 1;
         if self.frames.insert(key, (self.clock, Arc::clone(frame))).is_none() {
             self.bytes += frame.len();
         }
+        let mut room = None;
         while self.bytes > self.capacity && self.frames.len() > 1 {
             let oldest = self.frames.iter().min_by_key(|(_, (used, _))| *used).map(|(key, _)| *key);
-            let Some((_, gone)) = oldest.and_then(|key| self.frames.remove(&key)) else { return };
+            let Some((_, gone)) = oldest.and_then(|key| self.frames.remove(&key)) else { break };
             self.bytes -= gone.len();
+            room = Arc::into_inner(gone);
         }
+        room
     }
 }

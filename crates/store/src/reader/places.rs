@@ -72,32 +72,40 @@ impl Together {
     fn pass_on(
         &mut self,
         position: u64,
-        each: &mut dyn FnMut(BlobPlaces) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(Vec<BlobPlaces>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let Self { blobs, turns, .. } = std::mem::take(self);
         self.from = position;
         let mut in_order: Vec<(usize, BlobPlaces)> = turns.into_iter().zip(blobs).collect();
         in_order.sort_by_key(|(turn, _)| *turn);
-        in_order.into_iter().try_for_each(|(_, places)| each(places))
+        let mut left = in_order.into_iter().peekable();
+        while let Some((turn, first)) = left.next() {
+            let mut together = vec![first];
+            while let Some((_, more)) = left.next_if(|(next, _)| *next == turn) {
+                together.push(more);
+            }
+            each(together)?;
+        }
+        Ok(())
     }
 }
 
 impl Reader {
-    /// Calls `each` for every blob of `content` with its places; returns the bytes of the file, holes included. Within a
-    /// gigabyte, each blob comes once.
+    /// Calls `each` for every blob of `content` with its places, those of a frame together; returns the bytes of the file,
+    /// holes included. Within a gigabyte, each blob comes once.
     ///
     /// # Errors
     /// Those of `each`, and of reading lists.
     pub fn places(
         &self,
         content: &Content,
-        each: &mut dyn FnMut(BlobPlaces) -> Result<(), StoreError>,
+        each: &mut dyn FnMut(Vec<BlobPlaces>) -> Result<(), StoreError>,
     ) -> Result<u64, StoreError> {
         // Most files are one blob.
         if let Content::Extents(extents) = content
             && let [Extent::Data { blob, offset, length: length @ 1.. }] = extents[..]
         {
-            each(BlobPlaces { blob, places: vec![Place { at: 0, offset, length }] })?;
+            each(vec![BlobPlaces { blob, places: vec![Place { at: 0, offset, length }] }])?;
             return Ok(u64::from(length));
         }
         let (mut position, mut together) = (0_u64, Together::default());

@@ -17,7 +17,7 @@ use rustix::{
 use super::Context;
 use crate::error::SourceError;
 
-/// Blobs from which on other hands are asked for help.
+/// Pieces from which on other hands are asked for help.
 const HELP_FROM: u64 = 2;
 
 /// Why a file is not whole.
@@ -36,10 +36,10 @@ impl From<io::Error> for Fault {
     }
 }
 
-/// A part of a large file that any hand may read.
+/// A part of a large file that any hand may read: blobs of one frame, which is opened once.
 pub(super) struct Piece {
-    blob: BlobPlaces,
-    answer: Sender<Result<Part, Fault>>,
+    blobs: Vec<BlobPlaces>,
+    answer: Sender<Result<Vec<Part>, Fault>>,
 }
 
 /// Bytes of a file, and where they go.
@@ -51,14 +51,14 @@ struct Part {
 /// The queue through which hands help one another.
 #[derive(Clone)]
 pub(super) struct Pieces {
-    offer: Sender<Piece>,
+    pub(super) offer: Sender<Piece>,
     pub(super) offered: Receiver<Piece>,
 }
 
 impl Pieces {
     /// For so many threads; a single one has nobody to help it.
     pub(super) fn new(threads: usize) -> Self {
-        let (offer, offered) = crossbeam_channel::bounded(if threads > 1 { 2 * threads } else { 0 });
+        let (offer, offered) = crossbeam_channel::bounded(threads / 2);
         Self { offer, offered }
     }
 }
@@ -81,26 +81,26 @@ pub(super) fn fill(
     let (answer, answers) = crossbeam_channel::unbounded();
     let (mut written_to, mut count, mut outstanding) = (0_u64, 0_u64, 0_usize);
     let mut fault = None;
-    let mut next = |blob: BlobPlaces| {
-        let end = end_of(&blob);
+    let mut next = |blobs: Vec<BlobPlaces>| {
+        let end = blobs.iter().map(end_of).max().unwrap_or(0);
         let result = if context.is_over() {
             Err(Fault::Over)
         } else if end > size {
             Err(wrong_length(end, size))
         } else {
             (count, written_to) = (count + 1, written_to.max(end));
-            let piece = Piece { blob, answer: answer.clone() };
+            let piece = Piece { blobs, answer: answer.clone() };
             match if count < HELP_FROM { Err(piece) } else { offer(pieces, piece) } {
                 Ok(()) => {
                     outstanding += 1;
                     Ok(())
                 }
-                Err(piece) => read(context, piece.blob).and_then(|part| write(file, &part)),
+                Err(piece) => piece.blobs.into_iter().try_for_each(|blob| write(file, &[read(context, blob)?])),
             }
         };
         while let Ok(answered) = answers.try_recv() {
             outstanding -= 1;
-            let written = answered.and_then(|part| write(file, &part));
+            let written = answered.and_then(|parts| write(file, &parts));
             fault = fault.take().or(written.err());
         }
         fault = fault.take().or(result.err());
@@ -109,9 +109,9 @@ pub(super) fn fill(
     };
     // From a far place, what comes is asked for while what came before is still on its way.
     let mut window = Window::of_blobs(context.reader);
-    let read = context.reader.places(content, &mut |blob| {
-        let bytes = window.want(&blob.blob);
-        window.push(blob, bytes);
+    let read = context.reader.places(content, &mut |blobs| {
+        let bytes = blobs.iter().map(|blob| window.want(&blob.blob)).sum();
+        window.push(blobs, bytes);
         if window.is_full() {
             while !window.is_low() {
                 window.pop().map_or(Ok(()), &mut next)?;
@@ -130,7 +130,7 @@ pub(super) fn fill(
             help(context, piece);
         } else if let Ok(answered) = answers.recv() {
             outstanding -= 1;
-            let written = answered.and_then(|part| write(file, &part));
+            let written = answered.and_then(|parts| write(file, &parts));
             fault = fault.take().or(written.err());
         } else {
             break;
@@ -150,7 +150,7 @@ pub(super) fn fill(
 
 /// Reads a piece that another hand has offered.
 pub(super) fn help(context: &Context<'_>, piece: Piece) {
-    let result = read(context, piece.blob);
+    let result = piece.blobs.into_iter().map(|blob| read(context, blob)).collect();
     // Nobody waits for it any more if the file's own hand has met an error.
     let _ = piece.answer.send(result);
 }
@@ -176,10 +176,12 @@ fn read(context: &Context<'_>, blob: BlobPlaces) -> Result<Part, Fault> {
     Ok(Part { bytes, places })
 }
 
-fn write(file: &OwnedFd, part: &Part) -> Result<(), Fault> {
-    for Place { at, offset, length } in &part.places {
-        let start = *offset as usize;
-        write_fully(file, &part.bytes[start..start + *length as usize], *at)?;
+fn write(file: &OwnedFd, parts: &[Part]) -> Result<(), Fault> {
+    for Part { bytes, places } in parts {
+        for Place { at, offset, length } in places {
+            let start = *offset as usize;
+            write_fully(file, &bytes[start..start + *length as usize], *at)?;
+        }
     }
     Ok(())
 }

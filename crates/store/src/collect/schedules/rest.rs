@@ -36,7 +36,7 @@ pub(super) fn check(world: &World, random: &mut Random) -> Result<(), String> {
         }
     }
     for _ in 0..2 {
-        let how = Collect { dry_run: false, rewrite_below_percent: 100 };
+        let how = Collect { rewrite_below_percent: 100, ..Collect::default() };
         collect(&volume, &how, &Cancel::default()).map_err(|error| format!("the last collections: {error}"))?;
     }
     is_whole(world, &volume)?;

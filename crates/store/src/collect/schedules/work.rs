@@ -110,7 +110,7 @@ impl Worker<'_> {
     }
 
     fn collect(&self, rewrite_below_percent: u64) -> Result<(), StoreError> {
-        let how = Collect { dry_run: false, rewrite_below_percent };
+        let how = Collect { rewrite_below_percent, ..Collect::default() };
         collect(&self.volume, &how, &self.process.cancel).map(drop)
     }
 

@@ -38,7 +38,7 @@ fn a_blob_comes_once_with_all_its_places_and_with_its_neighbours_in_the_frame() 
     let mut found = Vec::new();
     let length = reader
         .places(&Content::Extents(extents), &mut |places| {
-            found.push(places);
+            found.extend(places);
             Ok(())
         })
         .unwrap();
@@ -60,8 +60,8 @@ fn what_is_far_apart_is_not_waited_for() {
     let part = Extent::Data { blob: BlobId([9; 32]), offset: 0, length: 100 };
     let extents = vec![part, Extent::Hole { length: 2 * TOGETHER_BYTES }, part, part];
     let mut found = Vec::new();
-    let mut count = |places: BlobPlaces| {
-        found.push(places.places.len());
+    let mut count = |blobs: Vec<BlobPlaces>| {
+        found.extend(blobs.iter().map(|blob| blob.places.len()));
         Ok(())
     };
     let length = reader.places(&Content::Extents(extents), &mut count).unwrap();
