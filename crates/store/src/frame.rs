@@ -39,14 +39,18 @@ const GRAIN: usize = 256 * 1024;
 fn grained(length: usize) -> usize {
     if length < GRAIN { length } else { length.next_multiple_of(GRAIN) }
 }
-/// How payloads are compressed: one look-up in a table for each place, which remembers a frame of the largest size whole.
-/// Measured against zstd's own levels: `docs/decisions/2026-11-23-frames.md`.
-const COMPRESSION: [CParameter; 4] = [
+/// Level of which the other parameters of [`Effort::Quick`] are.
+const QUICK_LEVEL: i32 = 3;
+/// One look-up in a table for each place, which remembers a frame of the largest size whole. Measured against zstd's own
+/// levels: `docs/decisions/2026-11-23-frames.md`.
+const QUICK: [CParameter; 4] = [
     CParameter::Strategy(Strategy::ZSTD_fast),
     CParameter::WindowLog(22),
     CParameter::HashLog(17),
     CParameter::MinMatch(6),
 ];
+const PATIENT_LEVEL: i32 = 6;
+const PATIENT: [CParameter; 1] = [CParameter::WindowLog(22)];
 
 /// What a frame holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +74,15 @@ impl FrameKind {
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
+}
+
+/// How much work compressing may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// The processors have enough to do.
+    Quick,
+    /// Something else is waited for: four times the time for a sixth less of text.
+    Patient,
 }
 
 /// A frame's header, checked for form but not yet for truth.
@@ -137,8 +150,8 @@ pub struct Sealer<'a> {
     volume: VolumeId,
     /// Whether lengths are not to tell how much there is.
     filled: bool,
-    /// Made when it is needed: whoever reads needs none.
-    compressor: Option<Compressor<'static>>,
+    /// One for each effort, made when it is needed: whoever reads needs none.
+    compressors: [Option<Compressor<'static>>; 2],
     decompressor: Decompressor<'static>,
     /// Memory that is used again: where a payload lies compressed on its way out,
     packed: Vec<u8>,
@@ -150,7 +163,15 @@ impl<'a> Sealer<'a> {
     /// For one volume.
     pub fn new(keys: &'a Derived, volume: VolumeId) -> Result<Self, StoreError> {
         let decompressor = Decompressor::new().map_err(unusable)?;
-        Ok(Self { keys, volume, filled: false, compressor: None, decompressor, packed: Vec::new(), room: Vec::new() })
+        Ok(Self {
+            keys,
+            volume,
+            filled: false,
+            compressors: [None, None],
+            decompressor,
+            packed: Vec::new(),
+            room: Vec::new(),
+        })
     }
 
     /// The same with memory that was used before.
@@ -180,14 +201,20 @@ impl<'a> Sealer<'a> {
 
     /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
     pub fn seal(&mut self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.seal_to(Vec::new(), kind, payload)
+        self.seal_to(Vec::new(), kind, payload, Effort::Quick)
     }
 
-    /// [`Sealer::seal`] in memory that was used before.
-    pub(crate) fn seal_to(&mut self, frame: Vec<u8>, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
-        let compressor = match &mut self.compressor {
+    /// [`Sealer::seal`] with some effort, and in memory that was used before.
+    pub(crate) fn seal_to(
+        &mut self,
+        frame: Vec<u8>,
+        kind: FrameKind,
+        payload: &[u8],
+        effort: Effort,
+    ) -> Result<Vec<u8>, StoreError> {
+        let compressor = match &mut self.compressors[effort as usize] {
             Some(compressor) => compressor,
-            none => none.insert(new_compressor().map_err(unusable)?),
+            none => none.insert(new_compressor(effort).map_err(unusable)?),
         };
         self.room.clear();
         self.room.reserve_exact(zstd::zstd_safe::compress_bound(payload.len()));
@@ -344,9 +371,13 @@ fn accept(encoded: &[u8; HEADER], sealed_length: usize, kind: FrameKind, limit: 
     fits.then_some(header)
 }
 
-fn new_compressor() -> std::io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::new(zstd::DEFAULT_COMPRESSION_LEVEL)?;
-    COMPRESSION.into_iter().try_for_each(|parameter| compressor.set_parameter(parameter))?;
+fn new_compressor(effort: Effort) -> std::io::Result<Compressor<'static>> {
+    let (level, parameters) = match effort {
+        Effort::Quick => (QUICK_LEVEL, &QUICK[..]),
+        Effort::Patient => (PATIENT_LEVEL, &PATIENT[..]),
+    };
+    let mut compressor = Compressor::new(level)?;
+    parameters.iter().try_for_each(|parameter| compressor.set_parameter(*parameter))?;
     Ok(compressor)
 }
 
@@ -366,5 +397,30 @@ pub fn fuzz_frame(bytes: &[u8]) {
         let at = bytes.len() % frame.len();
         frame[at] ^= 1;
         assert_eq!(sealer.open(&frame, FrameKind::Data, bytes.len()), None);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_makes_shorter_frames_that_open_alike() {
+        let keys = Derived::from(&keys::VolumeKeys {
+            identity: keys::Secret::new([1; 32]),
+            sealing: keys::Secret::new([2; 32]),
+        });
+        let mut sealer = Sealer::new(&keys, VolumeId::from_bytes([3; 16])).unwrap();
+        let text =
+            [include_str!("frame.rs"), include_str!("pack.rs"), include_str!("volume.rs"), include_str!("collect.rs")];
+        let text = text.concat().into_bytes();
+        let frames = [Effort::Quick, Effort::Patient]
+            .map(|effort| sealer.seal_to(vec![7; 100], FrameKind::Data, &text, effort).unwrap());
+        assert!(frames[1].len() < frames[0].len(), "{} and {}", frames[1].len(), frames[0].len());
+        for frame in &frames {
+            assert_eq!(sealer.open(frame, FrameKind::Data, text.len()).as_ref(), Some(&text));
+            assert_eq!(sealer.look_into(frame, FrameKind::Data, text.len()), Some(&text[..]));
+            assert_eq!(sealer.open(frame, FrameKind::Data, text.len() - 1), None);
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     codec::number_length,
     entry::BlobId,
     error::StoreError,
-    frame::{Compressed, Sealer},
+    frame::{Compressed, Effort, Sealer},
     keys::{self, Secret},
     limits::{
         BLOB_MAX, CHUNK_MIN, FILLED_FRAME, FRAME_BLOBS_MAX, FRAME_FULL, FRAME_MAX, FRAME_TARGET, META_FRAME_TARGET,
@@ -30,8 +30,28 @@ pub struct Lane<'a> {
     /// The blobs of the open frame, one behind the other, and their names and lengths.
     open: Vec<u8>,
     blobs: Vec<(BlobId, u32)>,
-    /// Whether the last frame was compressed.
-    gains: bool,
+    /// How well the last frame compressed.
+    last: Compressibility,
+}
+
+/// How well bytes compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compressibility {
+    /// Not at all, or nothing is known.
+    None,
+    Some,
+    /// To less than a quarter, as text does.
+    Much,
+}
+
+impl Compressibility {
+    fn of(plain: usize, sealed: usize) -> Self {
+        match sealed {
+            _ if sealed < plain / 4 => Self::Much,
+            _ if sealed < plain => Self::Some,
+            _ => Self::None,
+        }
+    }
 }
 
 impl<'a> Lane<'a> {
@@ -43,7 +63,7 @@ impl<'a> Lane<'a> {
             sealer: shared.volume.sealer()?,
             open: Vec::new(),
             blobs: Vec::new(),
-            gains: false,
+            last: Compressibility::None,
         })
     }
 
@@ -106,11 +126,11 @@ impl<'a> Lane<'a> {
         let bytes = if filled {
             self.sealer.seal_stored(self.kind.frame(), &self.open)?
         } else {
-            self.sealer.seal_to(self.queue.room(), self.kind.frame(), &self.open)?
+            self.sealer.seal_to(self.queue.room(), self.kind.frame(), &self.open, self.effort())?
         };
         self.check(&bytes, &blobs)?;
         let plain_length = self.open.len();
-        self.gains = bytes.len() < plain_length;
+        self.last = Compressibility::of(plain_length, bytes.len());
         self.open.clear();
         self.send(bytes, plain_length, blobs)
     }
@@ -167,10 +187,17 @@ impl<'a> Lane<'a> {
     /// How many bytes had best be stored together. Long frames compress better; where nothing does, they are only long.
     pub fn target(&self) -> usize {
         match self.kind {
-            PackKind::Data if self.gains => FRAME_TARGET,
-            PackKind::Data => FRAME_TARGET / 4,
+            PackKind::Data if self.last == Compressibility::None => FRAME_TARGET / 4,
+            PackKind::Data => FRAME_TARGET,
             PackKind::Meta => META_FRAME_TARGET,
         }
+    }
+
+    /// Where frames are waiting to be stored, the time to make them shorter is there. What compresses little, such as
+    /// databases, gains nothing from a longer search.
+    fn effort(&self) -> Effort {
+        let is_waited_for = self.kind == PackKind::Data && self.queue.is_full();
+        if is_waited_for && self.last == Compressibility::Much { Effort::Patient } else { Effort::Quick }
     }
 
     fn flush_full(&mut self) -> Result<(), StoreError> {

@@ -42,6 +42,11 @@ impl Queue {
         self.frames.send(frame)
     }
 
+    /// Whether whoever sends would have to wait.
+    pub(super) fn is_full(&self) -> bool {
+        self.frames.is_full()
+    }
+
     /// Memory for a frame.
     pub(super) fn room(&self) -> Vec<u8> {
         self.rooms.try_recv().unwrap_or_default()
