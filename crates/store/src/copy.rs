@@ -204,10 +204,10 @@ fn carry(
     meter: &Meter,
 ) -> Result<(), StoreError> {
     let mut lanes = [into.lane()?, into.meta_lane()?];
-    let mut sealer = from.volume().sealer()?;
+    let (mut sealer, mut bytes) = (from.volume().sealer()?, Vec::new());
     for wanted in frames {
         let lane = &mut lanes[wanted.kind as usize];
-        match open_whole(from, &mut sealer, &wanted, least[wanted.kind as usize]) {
+        match open_whole(from, &mut sealer, &mut bytes, &wanted, least[wanted.kind as usize]) {
             Some((payload, blobs)) => lane.forward(&payload, blobs)?,
             None => gather(from, lane, &wanted)?,
         }
@@ -220,6 +220,7 @@ fn carry(
 fn open_whole(
     from: &Reader,
     sealer: &mut crate::frame::Sealer<'_>,
+    bytes: &mut Vec<u8>,
     wanted: &Wanted,
     least: usize,
 ) -> Option<(crate::frame::Compressed, Vec<(BlobId, u32)>)> {
@@ -227,13 +228,13 @@ fn open_whole(
     if (at.frame.plain_length as usize) < least {
         return None;
     }
-    let mut bytes = vec![0; at.frame.length as usize];
+    bytes.resize(at.frame.length as usize, 0);
     // What is damaged here is looked for elsewhere, blob by blob.
-    from.volume().backend().read_at(&at.pack.id.object(), u64::from(at.frame.offset), &mut bytes).ok()?;
-    let payload = sealer.unseal(&bytes, wanted.kind.frame(), FRAME_MAX)?;
+    from.volume().backend().read_at(&at.pack.id.object(), u64::from(at.frame.offset), bytes).ok()?;
+    let payload = sealer.unseal(bytes, wanted.kind.frame(), FRAME_MAX)?;
     let plain = sealer.inflate(&payload)?;
     let keys = from.volume().keys();
-    let blobs = parse_frame_payload(&plain)?
+    let blobs = parse_frame_payload(plain)?
         .into_iter()
         .map(|(start, end)| {
             let id = keys.name(wanted.kind, &plain[start..end]);

@@ -230,9 +230,27 @@ impl<'a> Sealer<'a> {
         self.encrypt(Vec::new(), kind, false, payload.len(), payload)
     }
 
-    /// Seals what another volume's sealer has unsealed, as it was compressed there.
-    pub(crate) fn seal_again(&self, kind: FrameKind, payload: &Compressed) -> Result<Vec<u8>, StoreError> {
-        self.encrypt(Vec::new(), kind, payload.compressed, payload.plain_length, &payload.bytes)
+    /// Seals what another volume's sealer has unsealed, as it was compressed there, in memory that was used before.
+    pub(crate) fn seal_again(
+        &self,
+        frame: Vec<u8>,
+        kind: FrameKind,
+        payload: &Compressed,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.encrypt(frame, kind, payload.compressed, payload.plain_length, &payload.bytes)
+    }
+
+    /// Whether a frame opens to this payload, as it was compressed.
+    pub(crate) fn holds(&mut self, frame: &[u8], kind: FrameKind, payload: &Compressed) -> bool {
+        let Some((encoded, sealed)) = frame.split_first_chunk() else { return false };
+        let Some(header) = accept(encoded, sealed.len(), kind, payload.plain_length) else { return false };
+        let mut packed = std::mem::take(&mut self.packed);
+        let holds = self.decrypt_to(encoded, &header, sealed, &mut packed)
+            && header.compressed == payload.compressed
+            && header.plain_length as usize == payload.plain_length
+            && packed == payload.bytes;
+        self.packed = packed;
+        holds
     }
 
     /// Makes a frame of a payload as it is to lie there, in memory that may have been used before.
@@ -326,13 +344,15 @@ impl<'a> Sealer<'a> {
         self.decrypt_to(encoded, &header, sealed, &mut bytes).then_some(Compressed { compressed, plain_length, bytes })
     }
 
-    /// The payload itself. `None`: it does not decompress to what it says.
-    pub(crate) fn inflate(&mut self, payload: &Compressed) -> Option<Vec<u8>> {
+    /// The payload itself, in memory of the sealer's own. `None`: it does not decompress to what it says.
+    pub(crate) fn inflate<'s>(&'s mut self, payload: &'s Compressed) -> Option<&'s [u8]> {
         if !payload.compressed {
-            return Some(payload.bytes.clone());
+            return Some(&payload.bytes);
         }
-        let mut plain = Vec::new();
-        self.inflate_to(&payload.bytes, payload.plain_length, &mut plain).then_some(plain)
+        let mut room = std::mem::take(&mut self.room);
+        let inflated = self.inflate_to(&payload.bytes, payload.plain_length, &mut room);
+        self.room = room;
+        inflated.then_some(&self.room)
     }
 
     fn decrypt_to(&self, encoded: &[u8; HEADER], header: &FrameHeader, sealed: &[u8], out: &mut Vec<u8>) -> bool {

@@ -4,10 +4,10 @@
 //! what is unchanged costs a look and nothing else; worker threads read the rest ([`super::item`]); the caller's thread
 //! then pushes the entries, in path order again, into the tree.
 //!
-//! Memory, with N workers: the walk's batches (4 and 2 N + 4 waiting, 128 entries each), for each worker a window of two
-//! blobs of the largest size and buffers of 1 MiB, as many chunks of large files as workers; and of inodes with several
-//! names those of which not all names have been met yet. None of it grows with the number of files, but for the last
-//! where the other names lie outside of the tree.
+//! Memory, with N workers: the walk's batches (4 and 2 N + 4 waiting, 512 entries each); for each worker a frame that is
+//! filled and one that is compressed; of one large file at a time as many pieces, as long as a frame, as there are hands
+//! and half as many again; and of inodes with several names those of which not all names have been met yet. None of it grows
+//! with the number of files, but for the last where the other names lie outside of the tree.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -44,8 +44,8 @@ use crate::error::SourceError;
 
 /// Directory handles that all batches together may hold.
 const BATCH_HANDLES: usize = 384;
-/// Bytes of content after which no more items go to the same worker at once.
-const JOB_BYTES: u64 = 2 * 1024 * 1024;
+/// Bytes of content after which no more items go to the same worker at once: what lies side by side fills a frame.
+const JOB_BYTES: u64 = limits::FRAME_TARGET as u64;
 /// Batches that the walk may be ahead of the join.
 const WALK_AHEAD: usize = 4;
 

@@ -13,6 +13,7 @@
 mod ahead;
 mod fill;
 mod folder;
+mod leftovers;
 mod links;
 mod node;
 mod place;
@@ -144,7 +145,7 @@ impl Context<'_> {
     /// A name that nobody else uses.
     fn private_name(&self) -> Vec<u8> {
         let number = self.names_made.fetch_add(1, Ordering::Relaxed);
-        format!(".resurgam-{}-{number}", self.process).into_bytes()
+        leftovers::private_name(self.process, number)
     }
 
     /// The full path of what has `path` in the point, every byte shown.

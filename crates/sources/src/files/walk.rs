@@ -26,7 +26,7 @@ const KEEP_OPEN: usize = 64;
 /// How many excluded directories, one in the other, are searched for something that an include keeps.
 const SEARCH_DEPTH: usize = KEEP_OPEN / 2;
 /// Entries in a batch.
-const BATCH_ITEMS: usize = 128;
+const BATCH_ITEMS: usize = 512;
 /// How often a name that keeps turning into something else is looked at again.
 const LOOKS: usize = 3;
 

@@ -137,9 +137,9 @@ impl<'a> Lane<'a> {
 
     /// Stores a frame of another volume as it was compressed there. `blobs`: its blobs, in order, each proved and claimed by
     /// the caller.
-    pub(crate) fn forward(&self, payload: &Compressed, blobs: Vec<(BlobId, u32)>) -> Result<(), StoreError> {
-        let bytes = self.sealer.seal_again(self.kind.frame(), payload)?;
-        if self.sealer.unseal(&bytes, self.kind.frame(), FRAME_MAX).as_ref() != Some(payload) {
+    pub(crate) fn forward(&mut self, payload: &Compressed, blobs: Vec<(BlobId, u32)>) -> Result<(), StoreError> {
+        let bytes = self.sealer.seal_again(self.queue.room(), self.kind.frame(), payload)?;
+        if !self.sealer.holds(&bytes, self.kind.frame(), payload) {
             return Err(untrustworthy());
         }
         self.send(bytes, payload.plain_length, blobs)

@@ -18,7 +18,7 @@ use rustix::{
     io::Errno,
 };
 
-use super::{Conflict, Context, place};
+use super::{Conflict, Context, leftovers, place};
 use crate::{
     error::{SourceError, is_full},
     files::{
@@ -145,6 +145,9 @@ impl<'a> Folder<'a> {
         finish: Option<Entry>,
         made: bool,
     ) -> io::Result<Self> {
+        if !made {
+            leftovers::clear(&fd);
+        }
         let stat = Stat::of(&fd)?;
         let mut faults = Vec::new();
         let early = finish.as_ref().map_or(0, |e| e.flags);
