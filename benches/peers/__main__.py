@@ -116,7 +116,7 @@ def main():
         "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
         + (f" **Not there: {', '.join(missing)}.**" if missing else ""),
     ]
-    text = page(results, bounds, there, notes)
+    text = page(results, bounds, there, notes) + "\n" + (Path(__file__).parent / "bounds.md").read_text()
     if given.out:
         given.out.write_text(text)
     else:
