@@ -145,7 +145,8 @@ impl<'a> Folder<'a> {
         finish: Option<Entry>,
         made: bool,
     ) -> io::Result<Self> {
-        if !made {
+        // Whoever does not say `overwrite` finds everything that was there again.
+        if !made && context.conflict == Conflict::Overwrite {
             leftovers::clear(&fd);
         }
         let stat = Stat::of(&fd)?;
