@@ -46,18 +46,26 @@ pub fn copy_tree(
 ) -> Result<(), StoreError> {
     // A short frame, as it is, would tell how short.
     let least = if into.is_filled() { FILLED_FRAME } else { 0 };
-    carry_frames(from, into, [least; 2], threads, meter, |queue, failed| {
+    carry_frames(from, into, AsTheyLie { least: [least; 2], percent: 100 }, threads, meter, |queue, failed| {
         let mut walk = Walk { from, into, queue, failed, cancel, meter, batch: Batch::default() };
         walk.tree(root).and_then(|()| walk.send())
     })
 }
 
-/// Carries over what `feed` asks for, by so many threads. `least`: how many plain bytes a frame of each kind has at least that
-/// moves as it was compressed.
+/// Which frames move as they were compressed.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsTheyLie {
+    /// Plain bytes that a frame of each kind has at least: short ones are put together.
+    pub(crate) least: [usize; 2],
+    /// How much of a frame is wanted at least. Below 100, blobs that nobody wants move along.
+    pub(crate) percent: usize,
+}
+
+/// Carries over what `feed` asks for, by so many threads.
 pub(crate) fn carry_frames(
     from: &Reader,
     into: &Session,
-    least: [usize; 2],
+    as_they_lie: AsTheyLie,
     threads: usize,
     meter: &Meter,
     feed: impl FnOnce(Sender<Wanted>, &AtomicBool) -> Result<(), StoreError>,
@@ -66,7 +74,7 @@ pub(crate) fn carry_frames(
     let failed = AtomicBool::new(false);
     thread::scope(|scope| {
         let carry = || {
-            let carried = carry(from, into, &frames, least, meter);
+            let carried = carry(from, into, &frames, as_they_lie, meter);
             if carried.is_err() {
                 failed.store(true, Ordering::Relaxed);
                 // So that the walk never waits for a thread that is gone.
@@ -93,6 +101,8 @@ pub(crate) struct Wanted {
     /// Where the frame is; `None`: the index does not tell of the blobs, the reader may find them.
     pub(crate) at: Option<Located>,
     pub(crate) blobs: HashSet<BlobId>,
+    /// Plain bytes of these blobs, as the index tells.
+    pub(crate) bytes: usize,
 }
 
 /// What was found to be wanted and is not sent yet.
@@ -176,10 +186,11 @@ impl Walk<'_> {
         let frame = at.map_or((kind, PackId([0; 16]), 0), |at| (kind, at.pack.id, at.frame.offset));
         let Batch { frames, known, .. } = &mut self.batch;
         let place = *known.entry(frame).or_insert_with(|| {
-            frames.push(Wanted { kind, at, blobs: HashSet::new() });
+            frames.push(Wanted { kind, at, blobs: HashSet::new(), bytes: 0 });
             frames.len() - 1
         });
         frames[place].blobs.insert(id);
+        frames[place].bytes += at.map_or(0, |at| at.blob.length as usize);
         if self.batch.bytes >= BATCH_BYTES || self.batch.blobs >= BATCH_BLOBS { self.send() } else { Ok(()) }
     }
 
@@ -200,14 +211,14 @@ fn carry(
     from: &Reader,
     into: &Session,
     frames: &Receiver<Wanted>,
-    least: [usize; 2],
+    as_they_lie: AsTheyLie,
     meter: &Meter,
 ) -> Result<(), StoreError> {
     let mut lanes = [into.lane()?, into.meta_lane()?];
     let (mut sealer, mut bytes) = (from.volume().sealer()?, Vec::new());
     for wanted in frames {
         let lane = &mut lanes[wanted.kind as usize];
-        match open_whole(from, &mut sealer, &mut bytes, &wanted, least[wanted.kind as usize]) {
+        match open_whole(from, &mut sealer, &mut bytes, &wanted, as_they_lie) {
             Some((payload, blobs)) => lane.forward(&payload, blobs)?,
             None => gather(from, lane, &wanted)?,
         }
@@ -216,16 +227,21 @@ fn carry(
     lanes.iter_mut().try_for_each(Lane::flush)
 }
 
-/// The frame and its blobs, if all of them are wanted and proved, and it may go as it lies.
+/// The frame and its blobs, each proved, if enough of them is wanted for it to go as it lies.
 fn open_whole(
     from: &Reader,
     sealer: &mut crate::frame::Sealer<'_>,
     bytes: &mut Vec<u8>,
     wanted: &Wanted,
-    least: usize,
+    as_they_lie: AsTheyLie,
 ) -> Option<(crate::frame::Compressed, Vec<(BlobId, u32)>)> {
     let at = wanted.at.as_ref()?;
-    if (at.frame.plain_length as usize) < least {
+    let plain_length = at.frame.plain_length as usize;
+    if plain_length < as_they_lie.least[wanted.kind as usize] {
+        return None;
+    }
+    // The frame has a list of lengths besides.
+    if (wanted.bytes + 4 * (wanted.blobs.len() + 1)) * 100 < plain_length * as_they_lie.percent {
         return None;
     }
     bytes.resize(at.frame.length as usize, 0);
@@ -234,13 +250,13 @@ fn open_whole(
     let payload = sealer.unseal(bytes, wanted.kind.frame(), FRAME_MAX)?;
     let plain = sealer.inflate(&payload)?;
     let keys = from.volume().keys();
-    let blobs = parse_frame_payload(plain)?
-        .into_iter()
-        .map(|(start, end)| {
-            let id = keys.name(wanted.kind, &plain[start..end]);
-            wanted.blobs.contains(&id).then_some((id, (end - start) as u32))
-        })
-        .collect::<Option<Vec<_>>>()?;
+    let blobs = parse_frame_payload(plain)?.into_iter();
+    let blobs: Vec<_> = blobs.map(|(start, end)| (keys.name(wanted.kind, &plain[start..end]), end - start)).collect();
+    let found = blobs.iter().filter(|(id, _)| wanted.blobs.contains(id)).count();
+    if found < wanted.blobs.len() || (as_they_lie.percent == 100 && found < blobs.len()) {
+        return None;
+    }
+    let blobs = blobs.into_iter().map(|(id, length)| (id, length as u32)).collect();
     Some((payload, blobs))
 }
 

@@ -49,6 +49,8 @@ const QUICK: [CParameter; 4] = [
     CParameter::HashLog(17),
     CParameter::MinMatch(6),
 ];
+/// On what does not compress more than twice as quick as [`QUICK`].
+const PROBE_LEVEL: i32 = 1;
 const PATIENT_LEVEL: i32 = 6;
 const PATIENT: [CParameter; 1] = [CParameter::WindowLog(22)];
 
@@ -79,6 +81,8 @@ impl FrameKind {
 /// How much work compressing may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
+    /// It is not expected to compress. If it does after all, it is done again as [`Effort::Quick`].
+    Probe,
     /// The processors have enough to do.
     Quick,
     /// Something else is waited for: four times the time for a sixth less of text.
@@ -151,7 +155,7 @@ pub struct Sealer<'a> {
     /// Whether lengths are not to tell how much there is.
     filled: bool,
     /// One for each effort, made when it is needed: whoever reads needs none.
-    compressors: [Option<Compressor<'static>>; 2],
+    compressors: [Option<Compressor<'static>>; 3],
     decompressor: Decompressor<'static>,
     /// Memory that is used again: where a payload lies compressed on its way out,
     packed: Vec<u8>,
@@ -167,7 +171,7 @@ impl<'a> Sealer<'a> {
             keys,
             volume,
             filled: false,
-            compressors: [None, None],
+            compressors: [const { None }; 3],
             decompressor,
             packed: Vec::new(),
             room: Vec::new(),
@@ -212,6 +216,15 @@ impl<'a> Sealer<'a> {
         payload: &[u8],
         effort: Effort,
     ) -> Result<Vec<u8>, StoreError> {
+        let mut compressed = self.compress(payload, effort)?;
+        if compressed && effort == Effort::Probe {
+            compressed = self.compress(payload, Effort::Quick)?;
+        }
+        self.encrypt(frame, kind, compressed, payload.len(), if compressed { &self.room } else { payload })
+    }
+
+    /// Compresses into the sealer's own memory. `false`: it did not gain enough.
+    fn compress(&mut self, payload: &[u8], effort: Effort) -> Result<bool, StoreError> {
         let compressor = match &mut self.compressors[effort as usize] {
             Some(compressor) => compressor,
             none => none.insert(new_compressor(effort).map_err(unusable)?),
@@ -221,8 +234,7 @@ impl<'a> Sealer<'a> {
         let length = compressor
             .compress_to_buffer(payload, &mut self.room)
             .map_err(|error| StoreError::Internal(format!("zstd refused to compress: {error}")))?;
-        let compressed = length + length / 32 < payload.len();
-        self.encrypt(frame, kind, compressed, payload.len(), if compressed { &self.room } else { payload })
+        Ok(length + length / 32 < payload.len())
     }
 
     /// Seals `payload` as it is.
@@ -393,6 +405,7 @@ fn accept(encoded: &[u8; HEADER], sealed_length: usize, kind: FrameKind, limit: 
 
 fn new_compressor(effort: Effort) -> std::io::Result<Compressor<'static>> {
     let (level, parameters) = match effort {
+        Effort::Probe => (PROBE_LEVEL, &[][..]),
         Effort::Quick => (QUICK_LEVEL, &QUICK[..]),
         Effort::Patient => (PATIENT_LEVEL, &PATIENT[..]),
     };
@@ -423,6 +436,24 @@ pub fn fuzz_frame(bytes: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_probe_leaves_what_does_not_compress_and_does_the_rest_quickly() {
+        let keys = Derived::from(&keys::VolumeKeys {
+            identity: keys::Secret::new([1; 32]),
+            sealing: keys::Secret::new([2; 32]),
+        });
+        let mut sealer = Sealer::new(&keys, VolumeId::from_bytes([3; 16])).unwrap();
+        let mut noise = vec![0; 100_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        for (payload, compresses) in [(&noise[..], false), (include_bytes!("frame.rs"), true)] {
+            let [probed, quick] = [Effort::Probe, Effort::Quick]
+                .map(|effort| sealer.seal_to(Vec::new(), FrameKind::Data, payload, effort).unwrap());
+            assert_eq!(probed.len(), quick.len());
+            assert_eq!(FrameHeader::parse(&probed).unwrap().compressed, compresses);
+            assert_eq!(sealer.open(&probed, FrameKind::Data, payload.len()).as_deref(), Some(payload));
+        }
+    }
 
     #[test]
     fn patience_makes_shorter_frames_that_open_alike() {

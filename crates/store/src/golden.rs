@@ -13,12 +13,11 @@ use std::{
 use resurgam_model::{PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId, point::PointKind};
 
 use crate::{
-    Cancel, Content, Entry, Extent, FileTime, Kind, Meter, NewPoint, Reader, Session, TreeReader, Volume, Xattr,
+    Content, Entry, Extent, FileTime, Kind, NewPoint, Reader, Session, TreeReader, Volume, Xattr,
     backend::{Backend, directory::Directory},
     keys::{Secret, Slot, Unlock, VolumeKeys},
     point::{ReplicaPlace, ReplicaText, root_texts},
-    tests::{file, noise, signing},
-    verify::{Proved, Verify, verify},
+    tests::{file, look_over, noise, signing},
     volume::NewVolume,
 };
 
@@ -183,15 +182,7 @@ fn check(name: &str, passphrase: Option<&[u8]>, unlock: &Unlock) {
     }
     assert_eq!(plain.len(), contents().len());
     assert_eq!(odd, oddities());
-    let how = Verify {
-        read_data: Some(100),
-        proved: &Proved::default(),
-        repair: false,
-        known: &[],
-        is_known: &|_| true,
-        threads: 1,
-    };
-    let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
+    let found = look_over(&volume, Some(100), false);
     assert!(found.findings.is_empty(), "{:?}", found.findings);
 }
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use resurgam_model::{BytePath, PointId, ReplicaId, ServerId, SourceId, Timestamp, VolumeId, point::PointKind};
 
 use crate::{
-    Cancel, Content, Entry, Extent, FileTime, Kind, NewPoint, Owner, Reader, Seen, Session, TreeReader, Volume,
+    Cancel, Content, Entry, Extent, FileTime, Kind, Meter, NewPoint, Owner, Reader, Seen, Session, TreeReader, Volume,
     backend::{Backend, memory::Memory},
     collect::{Collect, collect},
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
     point::{PointText, ReplicaPlace},
+    verify::{Proved, Verified, Verify, verify},
     volume::NewVolume,
 };
 
@@ -119,6 +120,12 @@ pub(crate) fn restore(volume: &Arc<Volume>, id: u8) -> Result<Vec<(String, Vec<u
         files.push((entry.path.to_string(), bytes));
     }
     Ok(files)
+}
+
+/// What a verification finds that knows no points.
+pub(crate) fn look_over(volume: &Arc<Volume>, read_data: Option<u8>, repair: bool) -> Verified {
+    let how = Verify { read_data, proved: &Proved::default(), repair, known: &[], is_known: &|_| true, threads: 2 };
+    verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
 }
 
 pub(crate) fn files(seed: u64, count: usize) -> Vec<(String, Vec<u8>)> {

@@ -4,7 +4,7 @@ use resurgam_model::LineageId;
 
 use super::{CATALOG, CapsuleName};
 use crate::{
-    Cancel, Meter, StoreError, Volume,
+    StoreError, Volume,
     backend::{
         Backend,
         faulty::{Faulty, Plan},
@@ -14,8 +14,8 @@ use crate::{
     document,
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
     limits::{CAPSULE_MAX, DOCUMENT_MAX},
-    tests::{new_volume, open_volume, signing},
-    verify::{Proved, Verified, Verify, verify},
+    tests::{look_over, new_volume, open_volume, signing},
+    verify::Verified,
 };
 
 fn name(lineage: u8, sequence: u64) -> CapsuleName {
@@ -37,9 +37,7 @@ fn word(volume: &Volume, name: &CapsuleName) -> Result<String, StoreError> {
 }
 
 fn check(volume: &Arc<Volume>, repair: bool) -> Verified {
-    let how =
-        Verify { read_data: None, proved: &Proved::default(), repair, known: &[], is_known: &|_| true, threads: 2 };
-    verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
+    look_over(volume, None, repair)
 }
 
 fn volume_with_capsules() -> (Arc<Memory>, Arc<Volume>) {

@@ -15,8 +15,7 @@ use crate::{
     load::Loaded,
     pack::PACKS,
     point::PointText,
-    tests::{files, new_volume, noise, place, point, restore, signing},
-    verify::{Proved, Verify, verify},
+    tests::{files, look_over, new_volume, noise, place, point, restore, signing},
     volume::{NewVolume, PART},
 };
 
@@ -60,15 +59,7 @@ pub(crate) fn copy(
 }
 
 pub(crate) fn all_is_well(volume: &Arc<Volume>) -> bool {
-    let how = Verify {
-        read_data: Some(100),
-        proved: &Proved::default(),
-        repair: false,
-        known: &[],
-        is_known: &|_| true,
-        threads: 2,
-    };
-    let verified = verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap();
+    let verified = look_over(volume, Some(100), false);
     verified.findings.is_empty() && verified.affected.is_empty()
 }
 

@@ -5,7 +5,7 @@ use zeroize::Zeroizing;
 
 use super::enrol_again;
 use crate::{
-    Cancel, Meter, NewPoint, Session, StoreError, Volume,
+    Cancel, NewPoint, Session, StoreError, Volume,
     backend::{
         Backend,
         faulty::{Faulty, Plan},
@@ -15,8 +15,8 @@ use crate::{
     capsule::CapsuleName,
     keyring::Keyring,
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
-    tests::{files, new_volume, open_volume, place, point, restore, signing},
-    verify::{Proved, Verified, Verify, verify},
+    tests::{files, look_over, new_volume, open_volume, place, point, restore, signing},
+    verify::Verified,
     volume::{FORMER_KEYS, NewVolume, VOLUME_TOML, parse_header},
 };
 
@@ -31,15 +31,7 @@ fn key(seed: u8) -> SigningKey {
 }
 
 fn check(volume: &Arc<Volume>, repair: bool) -> Verified {
-    let how = Verify {
-        read_data: Some(100),
-        proved: &Proved::default(),
-        repair,
-        known: &[],
-        is_known: &|_| true,
-        threads: 2,
-    };
-    verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
+    look_over(volume, Some(100), repair)
 }
 
 /// A volume with a point and a capsule by the first key.

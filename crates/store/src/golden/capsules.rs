@@ -9,14 +9,13 @@ use resurgam_model::{LineageId, PointId, ReplicaId, ServerId, SourceId, Timestam
 use zeroize::Zeroizing;
 
 use crate::{
-    Cancel, Content, Meter, NewPoint, Reader, Session, TreeReader, Volume,
+    Content, NewPoint, Reader, Session, TreeReader, Volume,
     backend::{Backend, directory::Directory},
     capsule::CapsuleName,
     enrol::enrol_again,
     keys::{Secret, SigningKey, Slot, Unlock, VolumeKeys},
     point::ReplicaPlace,
-    tests::{file, signing},
-    verify::{Proved, Verify, verify},
+    tests::{file, look_over, signing},
     volume::{FORMER_KEYS, NewVolume},
 };
 
@@ -122,15 +121,7 @@ fn check(name: &str, clear: bool, unlock: &Unlock) {
         assert_eq!(entries, [file("one", 1, Content::Inline(vec![number]))]);
     }
     assert_eq!(volume.capsule_names().unwrap(), [capsule(1), capsule(2)]);
-    let how = Verify {
-        read_data: Some(100),
-        proved: &Proved::default(),
-        repair: false,
-        known: &[],
-        is_known: &|_| true,
-        threads: 1,
-    };
-    let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
+    let found = look_over(&volume, Some(100), false);
     assert!(found.findings.is_empty(), "{:?}", found.findings);
 }
 

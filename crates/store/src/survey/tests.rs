@@ -9,7 +9,7 @@ use std::{
 use resurgam_model::PointId;
 
 use crate::{
-    Cancel, Meter, StoreError, Volume,
+    Cancel, StoreError, Volume,
     backend::{
         Backend, Listed, Result,
         faulty::{Faulty, Plan},
@@ -21,8 +21,7 @@ use crate::{
     error::{BackendError, Fault},
     keys::Unlock,
     point::{ReplicaPlace, ReplicaText, root_texts},
-    tests::{files, new_volume, open_volume, place, point, restore, signing},
-    verify::{Proved, Verify, verify},
+    tests::{files, look_over, new_volume, open_volume, place, point, restore, signing},
 };
 
 mod measured;
@@ -198,15 +197,7 @@ fn a_volume_that_may_only_be_read_is_surveyed_verified_and_restored() {
     let before = objects();
     let volume = open_volume(Arc::new(ReadOnly(Arc::new(backend.clone()))));
     assert_eq!(survey(&volume).points().count(), 3);
-    let how = Verify {
-        read_data: Some(100),
-        proved: &Proved::default(),
-        repair: false,
-        known: &[],
-        is_known: &|_| true,
-        threads: 2,
-    };
-    let found = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
+    let found = look_over(&volume, Some(100), false);
     assert!(found.affected.is_empty() && found.findings.iter().all(|finding| !finding.mended), "{found:?}");
     for number in 1..=3 {
         assert_eq!(restore(&volume, number).unwrap(), files(number.into(), 30));

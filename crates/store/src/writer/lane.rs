@@ -31,15 +31,14 @@ pub struct Lane<'a> {
     open: Vec<u8>,
     blobs: Vec<(BlobId, u32)>,
     /// How well the last frame compressed.
-    last: Compressibility,
+    last: Option<Compressibility>,
 }
 
 /// How well bytes compress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Compressibility {
-    /// Not at all, or nothing is known.
-    None,
-    Some,
+    NotAtAll,
+    Somewhat,
     /// To less than a quarter, as text does.
     Much,
 }
@@ -48,8 +47,8 @@ impl Compressibility {
     fn of(plain: usize, sealed: usize) -> Self {
         match sealed {
             _ if sealed < plain / 4 => Self::Much,
-            _ if sealed < plain => Self::Some,
-            _ => Self::None,
+            _ if sealed < plain => Self::Somewhat,
+            _ => Self::NotAtAll,
         }
     }
 }
@@ -63,7 +62,7 @@ impl<'a> Lane<'a> {
             sealer: shared.volume.sealer()?,
             open: Vec::new(),
             blobs: Vec::new(),
-            last: Compressibility::None,
+            last: None,
         })
     }
 
@@ -130,7 +129,7 @@ impl<'a> Lane<'a> {
         };
         self.check(&bytes, &blobs)?;
         let plain_length = self.open.len();
-        self.last = Compressibility::of(plain_length, bytes.len());
+        self.last = Some(Compressibility::of(plain_length, bytes.len()));
         self.open.clear();
         self.send(bytes, plain_length, blobs)
     }
@@ -187,7 +186,7 @@ impl<'a> Lane<'a> {
     /// How many bytes had best be stored together. Long frames compress better; where nothing does, they are only long.
     pub fn target(&self) -> usize {
         match self.kind {
-            PackKind::Data if self.last == Compressibility::None => FRAME_TARGET / 4,
+            PackKind::Data if matches!(self.last, None | Some(Compressibility::NotAtAll)) => FRAME_TARGET / 4,
             PackKind::Data => FRAME_TARGET,
             PackKind::Meta => META_FRAME_TARGET,
         }
@@ -196,8 +195,11 @@ impl<'a> Lane<'a> {
     /// Where frames are waiting to be stored, the time to make them shorter is there. What compresses little, such as
     /// databases, gains nothing from a longer search.
     fn effort(&self) -> Effort {
-        let is_waited_for = self.kind == PackKind::Data && self.queue.is_full();
-        if is_waited_for && self.last == Compressibility::Much { Effort::Patient } else { Effort::Quick }
+        match (self.kind, self.last) {
+            (PackKind::Data, Some(Compressibility::NotAtAll)) => Effort::Probe,
+            (PackKind::Data, Some(Compressibility::Much)) if self.queue.is_full() => Effort::Patient,
+            _ => Effort::Quick,
+        }
     }
 
     fn flush_full(&mut self) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use resurgam_model::{
 };
 
 use crate::{
-    Cancel, Content, Extent, Meter, Session, Volume,
+    Cancel, Content, Extent, Session, Volume,
     backend::{
         Backend, Listed, Result,
         directory::Directory,
@@ -25,8 +25,7 @@ use crate::{
     document,
     keys::Unlock,
     point::{PointText, ReplicaPlace},
-    tests::{file, new_volume, noise, signing},
-    verify::{Proved, Verified, Verify, verify},
+    tests::{file, look_over, new_volume, noise, signing},
 };
 
 /// Counts what is read.
@@ -120,18 +119,6 @@ fn fill(volume: &Arc<Volume>, size: &Size) {
     }
 }
 
-fn verified(volume: &Arc<Volume>) -> Verified {
-    let how = Verify {
-        read_data: None,
-        proved: &Proved::default(),
-        repair: false,
-        known: &[],
-        is_known: &|_| true,
-        threads: 2,
-    };
-    verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
-}
-
 /// What some work gives, and the bytes that it read by kind of object. Prints its wall and processor time.
 #[expect(clippy::disallowed_methods, reason = "a measurement")]
 fn measured<T>(
@@ -180,7 +167,7 @@ fn what_points_share_is_read_once() {
     let (survey, read) = measured("survey", &watched, bytes(""), || volume.survey(2, &Cancel::default()).unwrap());
     assert_eq!(survey.points().count() as u64, size.replicas * size.points);
     assert_eq!(read.get("replicas"), Some(&bytes("replicas/")));
-    let (found, read) = measured("verify", &watched, bytes(""), || verified(&volume));
+    let (found, read) = measured("verify", &watched, bytes(""), || look_over(&volume, None, false));
     assert!(found.findings.is_empty() && found.affected.is_empty(), "{found:?}");
     assert!(read["packs"] <= bytes("mirror/packs/") && read["index"] <= bytes("index/"), "{read:?}");
 }

@@ -11,8 +11,8 @@ use crate::{
     collect::{Collect, collect},
     copy::tests::{copy, new_part},
     keys::Unlock,
-    tests::{files, new_volume, noise, open_volume, place, point, restore},
-    verify::{Proved, Verified, Verify, verify},
+    tests::{files, look_over, new_volume, noise, open_volume, place, point, restore},
+    verify::Verified,
 };
 
 type Files = Vec<(String, Vec<u8>)>;
@@ -72,17 +72,12 @@ fn twin(from: &dyn Backend) -> Arc<dyn Backend> {
     to
 }
 
-fn look(volume: &Arc<Volume>, read_data: Option<u8>, repair: bool) -> Verified {
-    let how = Verify { read_data, proved: &Proved::default(), repair, known: &[], is_known: &|_| true, threads: 2 };
-    verify(volume, &how, &Meter::default(), &Cancel::default()).unwrap()
-}
-
 fn mend(volume: &Arc<Volume>, donors: &[(&str, &Arc<Volume>)]) -> (Verified, Healed) {
     mend_after(volume, donors, Some(100))
 }
 
 fn mend_after(volume: &Arc<Volume>, donors: &[(&str, &Arc<Volume>)], read_data: Option<u8>) -> (Verified, Healed) {
-    let mut verified = look(volume, read_data, true);
+    let mut verified = look_over(volume, read_data, true);
     let donor = |(name, volume): &(&str, &Arc<Volume>)| Donor { name: (*name).to_owned(), volume: Arc::clone(volume) };
     let donors: Vec<Donor> = donors.iter().map(donor).collect();
     let healed = heal(volume, &donors, &mut verified, 2, &Meter::default(), &Cancel::default()).unwrap();
@@ -132,7 +127,7 @@ fn assert_well(volume: &Arc<Volume>, files: &[Files], offset: u8, story: &str) {
     for (number, files) in (1..).zip(files) {
         assert_eq!(&restore(volume, offset + number).unwrap(), files, "{story}");
     }
-    let found = look(volume, Some(100), false);
+    let found = look_over(volume, Some(100), false);
     assert!(found.findings.is_empty() && found.affected.is_empty(), "{story}: {found:?}");
 }
 
@@ -240,7 +235,7 @@ fn a_damaged_donor_heals_nothing_wrong() {
         assert_eq!(left, !affected.is_empty(), "{story}: {verified:?}");
         assert_eq!(spoilable(&*scene.part).into_iter().collect::<BTreeSet<_>>(), before, "a donor is only read");
         // What is there after it is sound; what is not is named as before.
-        let again = look(&pool, Some(100), false);
+        let again = look_over(&pool, Some(100), false);
         assert_eq!(again.affected, verified.affected, "{story}");
         partly += usize::from(!affected.is_empty());
     }

@@ -4,11 +4,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    Cancel, Meter, Session,
+    Cancel, Session,
     backend::object::troubled::{Trouble, Troubled},
     collect::{Collect, collect},
-    tests::{files, new_volume, open_volume, point, restore, try_point},
-    verify::{Proved, Verify, verify},
+    tests::{files, look_over, new_volume, open_volume, point, restore, try_point},
 };
 
 fn share(backend: ObjectBackend) -> Arc<dyn Backend> {
@@ -27,15 +26,7 @@ fn a_volume_lives_in_a_store_on_a_bad_day() {
     let done = collect(&volume, &Collect::default(), &Cancel::default()).unwrap();
     assert_eq!(done.waiting, 0);
     assert_eq!(restore(&volume, 2).unwrap(), files(30, 60));
-    let how = Verify {
-        read_data: Some(100),
-        proved: &Proved::default(),
-        repair: true,
-        known: &[],
-        is_known: &|_| true,
-        threads: 2,
-    };
-    let verified = verify(&volume, &how, &Meter::default(), &Cancel::default()).unwrap();
+    let verified = look_over(&volume, Some(100), true);
     assert!(verified.findings.is_empty(), "{:?}", verified.findings);
 }
 
