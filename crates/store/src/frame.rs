@@ -51,6 +51,9 @@ const QUICK: [CParameter; 4] = [
 ];
 /// On what does not compress more than twice as quick as [`QUICK`].
 const PROBE_LEVEL: i32 = 1;
+/// Of so many bytes, the first are looked at to see whether they compress.
+const PROBE_EACH: usize = 256 * 1024;
+const PROBE_BYTES: usize = 64 * 1024;
 const PATIENT_LEVEL: i32 = 6;
 const PATIENT: [CParameter; 1] = [CParameter::WindowLog(22)];
 
@@ -81,7 +84,7 @@ impl FrameKind {
 /// How much work compressing may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Effort {
-    /// It is not expected to compress. If it does after all, it is done again as [`Effort::Quick`].
+    /// Only to see whether anything is gained.
     Probe,
     /// The processors have enough to do.
     Quick,
@@ -200,7 +203,7 @@ impl<'a> Sealer<'a> {
             return self.seal(kind, &payload);
         }
         payload.resize(payload.len().next_multiple_of(PAGE), 0);
-        self.seal_stored(kind, &payload)
+        self.seal_stored(Vec::new(), kind, &[&payload])
     }
 
     /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
@@ -216,11 +219,18 @@ impl<'a> Sealer<'a> {
         payload: &[u8],
         effort: Effort,
     ) -> Result<Vec<u8>, StoreError> {
-        let mut compressed = self.compress(payload, effort)?;
-        if compressed && effort == Effort::Probe {
-            compressed = self.compress(payload, Effort::Quick)?;
+        let compressed = self.compress(payload, effort)?;
+        self.encrypt(frame, kind, compressed, payload.len(), &[if compressed { &self.room } else { payload }])
+    }
+
+    /// Whether compressing seems to gain anything, by what a quarter of the bytes tells.
+    pub(crate) fn seems_to_compress(&mut self, bytes: &[u8]) -> Result<bool, StoreError> {
+        for part in bytes.chunks(PROBE_EACH) {
+            if self.compress(&part[..part.len().min(PROBE_BYTES)], Effort::Probe)? {
+                return Ok(true);
+            }
         }
-        self.encrypt(frame, kind, compressed, payload.len(), if compressed { &self.room } else { payload })
+        Ok(false)
     }
 
     /// Compresses into the sealer's own memory. `false`: it did not gain enough.
@@ -237,9 +247,9 @@ impl<'a> Sealer<'a> {
         Ok(length + length / 32 < payload.len())
     }
 
-    /// Seals `payload` as it is.
-    pub(crate) fn seal_stored(&self, kind: FrameKind, payload: &[u8]) -> Result<Vec<u8>, StoreError> {
-        self.encrypt(Vec::new(), kind, false, payload.len(), payload)
+    /// Seals a payload that is given in parts as it is, in memory that was used before.
+    pub(crate) fn seal_stored(&self, frame: Vec<u8>, kind: FrameKind, parts: &[&[u8]]) -> Result<Vec<u8>, StoreError> {
+        self.encrypt(frame, kind, false, parts.iter().map(|part| part.len()).sum(), parts)
     }
 
     /// Seals what another volume's sealer has unsealed, as it was compressed there, in memory that was used before.
@@ -249,7 +259,7 @@ impl<'a> Sealer<'a> {
         kind: FrameKind,
         payload: &Compressed,
     ) -> Result<Vec<u8>, StoreError> {
-        self.encrypt(frame, kind, payload.compressed, payload.plain_length, &payload.bytes)
+        self.encrypt(frame, kind, payload.compressed, payload.plain_length, &[&payload.bytes])
     }
 
     /// Whether a frame opens to this payload, as it was compressed.
@@ -272,12 +282,12 @@ impl<'a> Sealer<'a> {
         kind: FrameKind,
         compressed: bool,
         plain_length: usize,
-        bytes: &[u8],
+        parts: &[&[u8]],
     ) -> Result<Vec<u8>, StoreError> {
         frame.clear();
-        frame.reserve_exact(grained(HEADER + bytes.len() + TAG));
+        frame.reserve_exact(grained(HEADER + parts.iter().map(|part| part.len()).sum::<usize>() + TAG));
         frame.resize(HEADER, 0);
-        frame.extend_from_slice(bytes);
+        parts.iter().for_each(|part| frame.extend_from_slice(part));
         let too_long = |_| StoreError::Internal("a frame longer than 4 GiB".to_owned());
         let header = FrameHeader {
             kind,
@@ -309,10 +319,21 @@ impl<'a> Sealer<'a> {
 
     /// What a frame holds, in memory of the sealer's own: for looking at it. `None`: it is not what was sealed.
     pub(crate) fn look_into(&mut self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<&[u8]> {
-        let mut room = std::mem::take(&mut self.room);
-        let opened = self.open_into(frame, kind, limit, &mut room);
-        self.room = room;
-        opened.then_some(&self.room)
+        let (encoded, sealed) = frame.split_first_chunk()?;
+        let header = accept(encoded, sealed.len(), kind, limit)?;
+        let mut packed = std::mem::take(&mut self.packed);
+        let decrypted = self.decrypt_to(encoded, &header, sealed, &mut packed);
+        self.packed = packed;
+        if !decrypted {
+            return None;
+        }
+        if !header.compressed {
+            return Some(&self.packed);
+        }
+        let (packed, mut room) = (std::mem::take(&mut self.packed), std::mem::take(&mut self.room));
+        let inflated = self.inflate_to(&packed, header.plain_length as usize, &mut room);
+        (self.packed, self.room) = (packed, room);
+        inflated.then_some(&self.room)
     }
 
     /// [`Sealer::open`] into memory that was used before. `false`: it is not what was sealed, and what `payload` holds is of no
@@ -324,8 +345,6 @@ impl<'a> Sealer<'a> {
             return self.decrypt_to(encoded, &header, sealed, payload);
         }
         let mut packed = std::mem::take(&mut self.packed);
-        packed.clear();
-        packed.reserve_exact(grained(sealed.len()));
         let opened = self.decrypt_to(encoded, &header, sealed, &mut packed)
             && self.inflate_to(&packed, header.plain_length as usize, payload);
         self.packed = packed;
@@ -370,6 +389,11 @@ impl<'a> Sealer<'a> {
     fn decrypt_to(&self, encoded: &[u8; HEADER], header: &FrameHeader, sealed: &[u8], out: &mut Vec<u8>) -> bool {
         let Some((bytes, tag)) = sealed.split_last_chunk::<TAG>() else { return false };
         let Ok(cipher) = self.cipher(header) else { return false };
+        // What was there is overwritten: clearing it first would only take time.
+        if out.capacity() < bytes.len() {
+            out.clear();
+            out.reserve_exact(grained(bytes.len()));
+        }
         out.resize(bytes.len(), 0);
         let nonce = Nonce::assume_unique_for_key(header.nonce);
         cipher.open_separate_gather(nonce, self.aad(encoded), bytes, tag, out).is_ok()
@@ -438,21 +462,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_probe_leaves_what_does_not_compress_and_does_the_rest_quickly() {
+    fn what_compresses_only_here_and_there_seems_to_compress() {
         let keys = Derived::from(&keys::VolumeKeys {
             identity: keys::Secret::new([1; 32]),
             sealing: keys::Secret::new([2; 32]),
         });
         let mut sealer = Sealer::new(&keys, VolumeId::from_bytes([3; 16])).unwrap();
-        let mut noise = vec![0; 100_000];
-        blake3::Hasher::new().finalize_xof().fill(&mut noise);
-        for (payload, compresses) in [(&noise[..], false), (include_bytes!("frame.rs"), true)] {
-            let [probed, quick] = [Effort::Probe, Effort::Quick]
-                .map(|effort| sealer.seal_to(Vec::new(), FrameKind::Data, payload, effort).unwrap());
-            assert_eq!(probed.len(), quick.len());
-            assert_eq!(FrameHeader::parse(&probed).unwrap().compressed, compresses);
-            assert_eq!(sealer.open(&probed, FrameKind::Data, payload.len()).as_deref(), Some(payload));
-        }
+        let mut bytes = vec![0; 1_000_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        assert!(!sealer.seems_to_compress(&bytes).unwrap());
+        assert!(!sealer.seems_to_compress(&[]).unwrap());
+        bytes[800_000..].fill(7);
+        assert!(sealer.seems_to_compress(&bytes).unwrap());
+        let parts = bytes.split_at(300_000);
+        let frame = sealer.seal_stored(Vec::new(), FrameKind::Data, &[parts.0, parts.1]).unwrap();
+        assert_eq!(sealer.open(&frame, FrameKind::Data, bytes.len()), Some(bytes));
     }
 
     #[test]

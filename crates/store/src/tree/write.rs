@@ -53,7 +53,7 @@ fn cut_behind(path: &BytePath, level: u8, one_in: u64) -> bool {
 }
 
 /// Entries in a page, on average, once it has its least length.
-const ENTRIES_A_PAGE: u64 = 24;
+const ENTRIES_A_PAGE: u64 = 12;
 /// Pages named by a directory page, on average.
 const CHILDREN_A_PAGE: u64 = 64;
 

@@ -119,16 +119,16 @@ impl<'a> Lane<'a> {
         let filled = self.shared.volume.is_filled() && self.fill()?;
         let blobs = std::mem::take(&mut self.blobs);
         let directory = frame_directory(blobs.iter().map(|(_, length)| *length as usize));
-        self.open.reserve_exact(directory.len());
-        self.open.splice(..0, directory);
+        let plain_length = directory.len() + self.open.len();
         // Compressed filling would tell how much of the frame it is.
-        let bytes = if filled {
-            self.sealer.seal_stored(self.kind.frame(), &self.open)?
+        let bytes = if filled || !self.may_compress()? {
+            self.sealer.seal_stored(self.queue.room(), self.kind.frame(), &[&directory, &self.open])?
         } else {
+            self.open.reserve_exact(directory.len());
+            self.open.splice(..0, directory);
             self.sealer.seal_to(self.queue.room(), self.kind.frame(), &self.open, self.effort())?
         };
         self.check(&bytes, &blobs)?;
-        let plain_length = self.open.len();
         self.last = Some(Compressibility::of(plain_length, bytes.len()));
         self.open.clear();
         self.send(bytes, plain_length, blobs)
@@ -192,14 +192,17 @@ impl<'a> Lane<'a> {
         }
     }
 
+    /// Where the last frame did not compress, this one is only looked at here and there.
+    fn may_compress(&mut self) -> Result<bool, StoreError> {
+        let expected = self.kind == PackKind::Meta || self.last != Some(Compressibility::NotAtAll);
+        Ok(expected || self.sealer.seems_to_compress(&self.open)?)
+    }
+
     /// Where frames are waiting to be stored, the time to make them shorter is there. What compresses little, such as
     /// databases, gains nothing from a longer search.
     fn effort(&self) -> Effort {
-        match (self.kind, self.last) {
-            (PackKind::Data, Some(Compressibility::NotAtAll)) => Effort::Probe,
-            (PackKind::Data, Some(Compressibility::Much)) if self.queue.is_full() => Effort::Patient,
-            _ => Effort::Quick,
-        }
+        let is_waited_for = self.kind == PackKind::Data && self.queue.is_full();
+        if is_waited_for && self.last == Some(Compressibility::Much) { Effort::Patient } else { Effort::Quick }
     }
 
     fn flush_full(&mut self) -> Result<(), StoreError> {
