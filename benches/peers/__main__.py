@@ -2,7 +2,7 @@
 
     cargo build --release --bin resurgam
     cargo build --release -p resurgam-store --example limits
-    python3 benches/peers [--data ABCDE] [--tools NAME,…] [--scale 1] [--repeats 3] [--out docs/benchmarks.md]
+    python3 benches/peers [--data ABCDE] [--tools NAME,…] [--scale 1] [--scale E=0.5] [--repeats 3] [--out docs/benchmarks.md]
 
 Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
@@ -72,11 +72,33 @@ def copy(source, to):
     return to
 
 
+def scale_of(data, scales):
+    return float(scales.get(data.letter, scales.get("", 1)))
+
+
+def told(given, scales, there, missing, versions, results, bounds):
+    """The page, of the data sets that are done."""
+    of_each = {data.letter: f"{scale_of(data, scales):g}" for data in results}
+    scale = ", ".join(f"{letter} {scale}" for letter, scale in of_each.items())
+    if len(set(of_each.values())) == 1:
+        scale = next(iter(of_each.values()))
+    notes = [
+        f"Made by `python3 benches/peers` on {datetime.date.today()}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, "
+        f"stores and trees in memory, scale {scale}, medians of {given.repeats}.",
+        "Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last step, what it takes "
+        "in the end.",
+        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+        + (f" **Not there: {', '.join(missing)}.**" if missing else ""),
+    ]
+    return page(results, bounds, there, notes) + "\n" + (Path(__file__).parent / "bounds.md").read_text()
+
+
 def main():
     ask = argparse.ArgumentParser(prog="benches/peers", description=__doc__.split("\n")[0])
     ask.add_argument("--data", default="ABCDE", help="letters of the data sets")
     ask.add_argument("--tools", help="only these, with commas between; otherwise all that are there")
-    ask.add_argument("--scale", type=float, default=1.0, help="a part of the sizes, to try it out")
+    ask.add_argument("--scale", action="append", default=[], metavar="[LETTER=]PART",
+                     help="a part of the sizes: of all data sets, or of one")
     ask.add_argument("--repeats", type=int, default=3)
     ask.add_argument("--out", type=Path, help="where the page goes; otherwise to standard output")
     given = ask.parse_args()
@@ -85,12 +107,13 @@ def main():
     there = [tool for tool in TOOLS if tool.name in asked and tool.find() and os.access(tool.find(), os.X_OK)]
     missing = [tool.name for tool in TOOLS if tool.name in asked and tool not in there]
     base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", "/dev/shm")))
+    scales = dict(part.rpartition("=")[::2] for part in given.scale)
     results, bounds, versions = {}, {}, {}
     try:
         for data in (data for data in DATA_SETS if data.letter in given.data):
             pristine, tree = base / "pristine" / data.letter, base / data.letter
             print(f"{data.letter}: making {data.title}", file=sys.stderr)
-            data.make(pristine, given.scale)
+            data.make(pristine, scale_of(data, scales))
             shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
             warm_mb = int(size_mb(tree) * 1.5) + 100
             bounds[data] = limits(tree, base / "work", ROOT / "target/release/examples/limits")
@@ -106,20 +129,13 @@ def main():
                     shutil.rmtree(base / "work")
             shutil.rmtree(base / "pristine")
             shutil.rmtree(tree)
+            text = told(given, scales, there, missing, versions, results, bounds)
+            # So that the sets that are done are not lost with one that is not.
+            if given.out:
+                given.out.write_text(text)
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    notes = [
-        f"Made by `python3 benches/peers` on {datetime.date.today()}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, "
-        f"stores and trees in memory, scale {given.scale:g}, medians of {given.repeats}.",
-        "Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last step, what it takes "
-        "in the end.",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
-        + (f" **Not there: {', '.join(missing)}.**" if missing else ""),
-    ]
-    text = page(results, bounds, there, notes) + "\n" + (Path(__file__).parent / "bounds.md").read_text()
-    if given.out:
-        given.out.write_text(text)
-    else:
+    if not given.out:
         print(text)
 
 
