@@ -16,6 +16,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use crate::{
     entry::{BlobId, Extent, Kind},
     error::StoreError,
+    frame::{Compressed, Sealer},
     index::Located,
     limits::{FILLED_FRAME, FRAME_MAX},
     meter::{Cancel, Meter},
@@ -61,6 +62,20 @@ pub(crate) struct AsTheyLie {
     pub(crate) percent: usize,
 }
 
+impl AsTheyLie {
+    /// Whether a frame with these blobs moves as it is, for those that are wanted of it.
+    fn allow(&self, plain_length: usize, blobs: &[(BlobId, &[u8])], wanted: &Wanted) -> bool {
+        let is_wanted = |blob: &&(BlobId, &[u8])| wanted.blobs.contains(&blob.0);
+        let all_bytes: usize = blobs.iter().map(|(_, bytes)| bytes.len()).sum();
+        let wanted_bytes: usize = blobs.iter().filter(is_wanted).map(|(_, bytes)| bytes.len()).sum();
+        let found = blobs.iter().filter(is_wanted).count();
+        plain_length >= self.least[wanted.kind as usize]
+            && found >= wanted.blobs.len()
+            && wanted_bytes * 100 >= all_bytes * self.percent
+            && (self.percent < 100 || found == blobs.len())
+    }
+}
+
 /// Carries over what `feed` asks for, by so many threads.
 pub(crate) fn carry_frames(
     from: &Reader,
@@ -95,14 +110,30 @@ pub(crate) fn carry_frames(
     })
 }
 
+/// A thread's life.
+fn carry(
+    from: &Reader,
+    into: &Session,
+    frames: &Receiver<Wanted>,
+    as_they_lie: AsTheyLie,
+    meter: &Meter,
+) -> Result<(), StoreError> {
+    let (lanes, sealer) = ([into.lane()?, into.meta_lane()?], from.volume().sealer()?);
+    let mut carrier = Carrier { from, lanes, sealer, bytes: Vec::new(), as_they_lie };
+    for wanted in frames {
+        let read = wanted.at.map_or(0, |at| u64::from(at.frame.length));
+        carrier.carry(wanted)?;
+        meter.read.add(read);
+    }
+    carrier.lanes.iter_mut().try_for_each(Lane::flush)
+}
+
 /// Blobs that are wanted of one frame.
 pub(crate) struct Wanted {
     pub(crate) kind: PackKind,
     /// Where the frame is; `None`: the index does not tell of the blobs, the reader may find them.
     pub(crate) at: Option<Located>,
     pub(crate) blobs: HashSet<BlobId>,
-    /// Plain bytes of these blobs, as the index tells.
-    pub(crate) bytes: usize,
 }
 
 /// What was found to be wanted and is not sent yet.
@@ -186,11 +217,10 @@ impl Walk<'_> {
         let frame = at.map_or((kind, PackId([0; 16]), 0), |at| (kind, at.pack.id, at.frame.offset));
         let Batch { frames, known, .. } = &mut self.batch;
         let place = *known.entry(frame).or_insert_with(|| {
-            frames.push(Wanted { kind, at, blobs: HashSet::new(), bytes: 0 });
+            frames.push(Wanted { kind, at, blobs: HashSet::new() });
             frames.len() - 1
         });
         frames[place].blobs.insert(id);
-        frames[place].bytes += at.map_or(0, |at| at.blob.length as usize);
         if self.batch.bytes >= BATCH_BYTES || self.batch.blobs >= BATCH_BLOBS { self.send() } else { Ok(()) }
     }
 
@@ -206,73 +236,68 @@ impl Walk<'_> {
     }
 }
 
-/// One thread: carries frames over as they come.
-fn carry(
-    from: &Reader,
-    into: &Session,
-    frames: &Receiver<Wanted>,
+/// One thread: carries frames over as they come, each opened once.
+struct Carrier<'a> {
+    from: &'a Reader,
+    lanes: [Lane<'a>; 2],
+    sealer: Sealer<'a>,
+    /// Memory that is used again.
+    bytes: Vec<u8>,
     as_they_lie: AsTheyLie,
-    meter: &Meter,
-) -> Result<(), StoreError> {
-    let mut lanes = [into.lane()?, into.meta_lane()?];
-    let (mut sealer, mut bytes) = (from.volume().sealer()?, Vec::new());
-    for wanted in frames {
-        let lane = &mut lanes[wanted.kind as usize];
-        match open_whole(from, &mut sealer, &mut bytes, &wanted, as_they_lie) {
-            Some((payload, blobs)) => lane.forward(&payload, blobs)?,
-            None => gather(from, lane, &wanted)?,
+}
+
+impl Carrier<'_> {
+    fn carry(&mut self, mut wanted: Wanted) -> Result<(), StoreError> {
+        if let Some(payload) = self.fetch(&wanted) {
+            self.frame(&payload, &mut wanted)?;
         }
-        meter.read.add(wanted.at.map_or(0, |at| u64::from(at.frame.length)));
+        // What is damaged there is looked for elsewhere.
+        self.singly(&wanted)
     }
-    lanes.iter_mut().try_for_each(Lane::flush)
-}
 
-/// The frame and its blobs, each proved, if enough of them is wanted for it to go as it lies.
-fn open_whole(
-    from: &Reader,
-    sealer: &mut crate::frame::Sealer<'_>,
-    bytes: &mut Vec<u8>,
-    wanted: &Wanted,
-    as_they_lie: AsTheyLie,
-) -> Option<(crate::frame::Compressed, Vec<(BlobId, u32)>)> {
-    let at = wanted.at.as_ref()?;
-    let plain_length = at.frame.plain_length as usize;
-    if plain_length < as_they_lie.least[wanted.kind as usize] {
-        return None;
+    fn fetch(&mut self, wanted: &Wanted) -> Option<Compressed> {
+        let at = wanted.at.as_ref()?;
+        self.bytes.resize(at.frame.length as usize, 0);
+        let backend = self.from.volume().backend();
+        backend.read_at(&at.pack.id.object(), u64::from(at.frame.offset), &mut self.bytes).ok()?;
+        self.sealer.unseal(&self.bytes, wanted.kind.frame(), FRAME_MAX)
     }
-    // The frame has a list of lengths besides.
-    if (wanted.bytes + 4 * (wanted.blobs.len() + 1)) * 100 < plain_length * as_they_lie.percent {
-        return None;
-    }
-    bytes.resize(at.frame.length as usize, 0);
-    // What is damaged here is looked for elsewhere, blob by blob.
-    from.volume().backend().read_at(&at.pack.id.object(), u64::from(at.frame.offset), bytes).ok()?;
-    let payload = sealer.unseal(bytes, wanted.kind.frame(), FRAME_MAX)?;
-    let plain = sealer.inflate(&payload)?;
-    let keys = from.volume().keys();
-    let blobs = parse_frame_payload(plain)?.into_iter();
-    let blobs: Vec<_> = blobs.map(|(start, end)| (keys.name(wanted.kind, &plain[start..end]), end - start)).collect();
-    let found = blobs.iter().filter(|(id, _)| wanted.blobs.contains(id)).count();
-    if found < wanted.blobs.len() || (as_they_lie.percent == 100 && found < blobs.len()) {
-        return None;
-    }
-    let blobs = blobs.into_iter().map(|(id, length)| (id, length as u32)).collect();
-    Some((payload, blobs))
-}
 
-/// Carries single blobs over, each read and proved by the reader, which mends what it can.
-fn gather(from: &Reader, lane: &mut Lane<'_>, wanted: &Wanted) -> Result<(), StoreError> {
-    let mut ids: Vec<BlobId> = wanted.blobs.iter().copied().collect();
-    let index = from.index();
-    ids.sort_by_key(|id| (index.find(id).map(|at| at.blob.start), *id));
-    for id in ids {
-        let bytes = match wanted.kind {
-            PackKind::Data => from.blob(&id)?,
-            PackKind::Meta => from.meta(&id)?,
-        };
-        lane.push(id, &bytes)?;
+    /// Carries over what is wanted of a frame, each blob proved, and takes it off the list.
+    fn frame(&mut self, payload: &Compressed, wanted: &mut Wanted) -> Result<(), StoreError> {
+        let Self { from, lanes, sealer, as_they_lie, .. } = self;
+        let lane = &mut lanes[wanted.kind as usize];
+        let Some(plain) = sealer.inflate(payload) else { return Ok(()) };
+        let Some(ranges) = parse_frame_payload(plain) else { return Ok(()) };
+        let keys = from.volume().keys();
+        let named = ranges.into_iter().map(|(start, end)| &plain[start..end]);
+        let blobs: Vec<(BlobId, &[u8])> = named.map(|bytes| (keys.name(wanted.kind, bytes), bytes)).collect();
+        if as_they_lie.allow(payload.plain_length, &blobs, wanted) {
+            wanted.blobs.clear();
+            return lane.forward(payload, blobs.iter().map(|(id, bytes)| (*id, bytes.len() as u32)).collect());
+        }
+        for (id, bytes) in blobs {
+            if wanted.blobs.remove(&id) {
+                lane.push(id, bytes)?;
+            }
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// Carries single blobs over, each read and proved by the reader, which mends what it can.
+    fn singly(&mut self, wanted: &Wanted) -> Result<(), StoreError> {
+        let mut ids: Vec<BlobId> = wanted.blobs.iter().copied().collect();
+        let index = self.from.index();
+        ids.sort_by_key(|id| (index.find(id).map(|at| at.blob.start), *id));
+        for id in ids {
+            let bytes = match wanted.kind {
+                PackKind::Data => self.from.blob(&id)?,
+                PackKind::Meta => self.from.meta(&id)?,
+            };
+            self.lanes[wanted.kind as usize].push(id, &bytes)?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -49,9 +49,8 @@ pub(super) fn repack(
                     if cancel.is_cancelled() || failed.load(Ordering::Relaxed) {
                         return Err(StoreError::Cancelled);
                     }
-                    let bytes = frame.iter().map(|at| at.blob.length as usize).sum();
                     let blobs = frame.iter().map(|at| at.blob.id).collect();
-                    let wanted = Wanted { kind: *kind, at: frame.first().copied(), blobs, bytes };
+                    let wanted = Wanted { kind: *kind, at: frame.first().copied(), blobs };
                     queue.send(wanted).map_err(|_| StoreError::Cancelled)?;
                 }
             }
