@@ -6,7 +6,10 @@
 
 Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
-are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
+are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`). With `--out` the page is written after each data set.
+
+restic comes from Debian; `cargo install rustic-rs bupstash` (with libsodium-dev) and `pip install 'borgbackup<2'` (with libacl1-dev,
+liblz4-dev, libssl-dev, libxxhash-dev and libzstd-dev) make the others.
 """
 
 import argparse
