@@ -461,13 +461,19 @@ pub fn fuzz_frame(bytes: &[u8]) {
 mod tests {
     use super::*;
 
+    fn test_keys() -> Derived {
+        let [identity, sealing] = [1, 2].map(|byte| keys::Secret::new([byte; 32]));
+        Derived::from(&keys::VolumeKeys { identity, sealing })
+    }
+
+    fn test_sealer(keys: &Derived) -> Sealer<'_> {
+        Sealer::new(keys, VolumeId::from_bytes([3; 16])).unwrap()
+    }
+
     #[test]
     fn what_compresses_only_here_and_there_seems_to_compress() {
-        let keys = Derived::from(&keys::VolumeKeys {
-            identity: keys::Secret::new([1; 32]),
-            sealing: keys::Secret::new([2; 32]),
-        });
-        let mut sealer = Sealer::new(&keys, VolumeId::from_bytes([3; 16])).unwrap();
+        let keys = test_keys();
+        let mut sealer = test_sealer(&keys);
         let mut bytes = vec![0; 1_000_000];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
         assert!(!sealer.seems_to_compress(&bytes).unwrap());
@@ -481,11 +487,8 @@ mod tests {
 
     #[test]
     fn patience_makes_shorter_frames_that_open_alike() {
-        let keys = Derived::from(&keys::VolumeKeys {
-            identity: keys::Secret::new([1; 32]),
-            sealing: keys::Secret::new([2; 32]),
-        });
-        let mut sealer = Sealer::new(&keys, VolumeId::from_bytes([3; 16])).unwrap();
+        let keys = test_keys();
+        let mut sealer = test_sealer(&keys);
         let text =
             [include_str!("frame.rs"), include_str!("pack.rs"), include_str!("volume.rs"), include_str!("collect.rs")];
         let text = text.concat().into_bytes();

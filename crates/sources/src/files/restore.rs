@@ -1,8 +1,8 @@
 //! Putting a recovery point, or parts of it, back into a directory.
 //!
 //! The caller's thread reads the entries in path order and makes directories as it meets them ([`stream`]); worker threads
-//! ([`workers`]) make everything else ([`node`]), each file under a private name until it is whole. A directory gets its own attributes when
-//! the last thing inside it is done ([`folder`]).
+//! ([`workers`]) make everything else ([`node`]), each file under a private name until it is whole. A directory gets its
+//! own attributes when the last thing inside it is done ([`folder`]).
 //!
 //! Files are made in the order of the frames that they lie in, as far as is looked ahead: so a frame is opened once for all
 //! that is in it, and not again for a file that an earlier point or another directory had already.
@@ -11,6 +11,7 @@
 //! inode with several names.
 
 mod ahead;
+mod batch;
 mod fill;
 mod folder;
 mod leftovers;

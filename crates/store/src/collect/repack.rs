@@ -1,5 +1,5 @@
-//! Moving the live blobs of packs into new ones, by a writer like any other. A long frame of which all but
-//! a little is needed moves as it was compressed.
+//! Moving the live blobs of packs into new ones, by a writer like any other. A long frame of which all but a
+//! little is needed moves as it was compressed.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -37,26 +37,20 @@ pub(super) fn repack(
     // Short frames are put together into long ones on the way. Filling would move along as if it were a blob.
     let least = [FRAME_TARGET / 2, META_FRAME_TARGET / 2].map(|least| least.max(FILLED_FRAME));
     let percent = if session.is_filled() { 100 } else { NEEDED_PERCENT };
-    carry_frames(
-        marks.reader(),
-        &session,
-        AsTheyLie { least, percent },
-        threads,
-        &Meter::default(),
-        |queue, failed| {
-            for (kind, blobs) in &live {
-                for frame in blobs.chunk_by(|one, next| one.frame.offset == next.frame.offset) {
-                    if cancel.is_cancelled() || failed.load(Ordering::Relaxed) {
-                        return Err(StoreError::Cancelled);
-                    }
-                    let blobs = frame.iter().map(|at| at.blob.id).collect();
-                    let wanted = Wanted { kind: *kind, at: frame.first().copied(), blobs };
-                    queue.send(wanted).map_err(|_| StoreError::Cancelled)?;
+    let as_they_lie = AsTheyLie { least, percent };
+    carry_frames(marks.reader(), &session, as_they_lie, threads, &Meter::default(), |queue, failed| {
+        for (kind, blobs) in &live {
+            for frame in blobs.chunk_by(|one, next| one.frame.offset == next.frame.offset) {
+                if cancel.is_cancelled() || failed.load(Ordering::Relaxed) {
+                    return Err(StoreError::Cancelled);
                 }
+                let blobs = frame.iter().map(|at| at.blob.id).collect();
+                let wanted = Wanted { kind: *kind, at: frame.first().copied(), blobs };
+                queue.send(wanted).map_err(|_| StoreError::Cancelled)?;
             }
-            Ok(())
-        },
-    )?;
+        }
+        Ok(())
+    })?;
     session.finish()?.end()?;
     Ok(moved)
 }

@@ -1,10 +1,10 @@
 //! What is looked ahead, and the order in which it is made.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use resurgam_store::{Kind, Reader};
 
-use super::{JOB_HANDLES, node::Node};
+use super::{JOB_HANDLES, batch::Batch, node::Node};
 
 /// Entries that are looked ahead at most.
 const NODES_MAX: usize = 8192;
@@ -15,35 +15,27 @@ const BYTES_MAX_FAR: u64 = 24 << 20;
 
 /// Entries in path order, not given to anybody yet.
 pub(super) struct Ahead<'a> {
-    nodes: Vec<Node<'a>>,
-    bytes: u64,
+    batch: Batch<'a>,
     bytes_max: u64,
-    folders: usize,
 }
 
 impl<'a> Ahead<'a> {
     pub(super) fn new(reader: &Reader) -> Self {
         let bytes_max = if reader.is_far() { BYTES_MAX_FAR } else { BYTES_MAX };
-        Self { nodes: Vec::new(), bytes: 0, bytes_max, folders: 0 }
+        Self { batch: Batch::default(), bytes_max }
     }
 
     pub(super) fn push(&mut self, node: Node<'a>) {
-        if let Kind::File { size, .. } = &node.entry.kind {
-            self.bytes += size;
-        }
-        let same = self.nodes.last().is_some_and(|last| Arc::ptr_eq(&last.folder, &node.folder));
-        self.folders += usize::from(!same);
-        self.nodes.push(node);
+        self.batch.push(node);
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.nodes.len() >= NODES_MAX || self.bytes >= self.bytes_max || self.folders >= JOB_HANDLES
+        self.batch.is_full(NODES_MAX, self.bytes_max, JOB_HANDLES)
     }
 
     /// All of them: what lies in one frame together, when the first of it is due.
     pub(super) fn take(&mut self, reader: &Reader) -> Vec<Node<'a>> {
-        (self.bytes, self.folders) = (0, 0);
-        let nodes = std::mem::take(&mut self.nodes);
+        let nodes = std::mem::take(&mut self.batch).nodes;
         let mut frames = HashMap::new();
         let turn = |(number, node): (usize, &Node<'_>)| match &node.entry.kind {
             Kind::File { content, .. } => {

@@ -8,11 +8,12 @@ use resurgam_store::{Entry, Kind, StoreError, TreeReader, TreeRoot, reader::Entr
 use super::{
     Conflict, Context, Restore, Target,
     ahead::Ahead,
+    batch::Batch,
     folder::{Folder, Made},
     links::State,
     minimal,
     node::Node,
-    workers::{Job, Workers},
+    workers::{JOB_BYTES, JOB_NODES, Workers},
 };
 use crate::error::SourceError;
 
@@ -38,7 +39,7 @@ pub(super) struct Stream<'a, 'w> {
     target: Target,
     stack: Vec<Level<'a>>,
     ahead: Ahead<'a>,
-    job: Job<'a>,
+    job: Batch<'a>,
     folders_a_job: usize,
     workers: Workers<'a>,
     /// Further names of inodes whose first name is being made.
@@ -64,7 +65,7 @@ impl<'a, 'w> Stream<'a, 'w> {
             target,
             stack: Vec::new(),
             ahead: Ahead::new(context.reader),
-            job: Job::default(),
+            job: Batch::default(),
             folders_a_job: workers.folders_a_job(),
             workers,
             waiting: Vec::new(),
@@ -268,7 +269,7 @@ impl<'a, 'w> Stream<'a, 'w> {
     fn give_ahead(&mut self) {
         for node in self.ahead.take(self.context.reader) {
             self.job.push(node);
-            if self.job.is_full(self.folders_a_job) {
+            if self.job.is_full(JOB_NODES, JOB_BYTES, self.folders_a_job) {
                 self.give();
             }
         }

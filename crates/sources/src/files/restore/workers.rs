@@ -7,48 +7,25 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
-use resurgam_store::{Kind, StoreError};
+use resurgam_store::StoreError;
 
 use super::{
     Context, JOB_HANDLES,
+    batch::Batch,
     fill::{self, Pieces},
     folder::Folder,
-    node::{Maker, Node},
+    node::Maker,
     report::Report,
 };
 
 /// Entries that go to one worker at once.
-const JOB_NODES: usize = 128;
+pub(super) const JOB_NODES: usize = 128;
 /// Bytes of content after which no more entries go to the same worker at once.
-const JOB_BYTES: u64 = 2 * 1024 * 1024;
+pub(super) const JOB_BYTES: u64 = 2 * 1024 * 1024;
 /// Jobs that wait for one worker.
 const JOBS_WAITING: usize = 2;
 /// How long a job waits for the worker that is in the same directory.
 const PATIENCE: Duration = Duration::from_millis(20);
-
-/// Entries that go to one worker.
-#[derive(Default)]
-pub(super) struct Job<'a> {
-    pub(super) nodes: Vec<Node<'a>>,
-    bytes: u64,
-    folders: usize,
-}
-
-impl<'a> Job<'a> {
-    pub(super) fn push(&mut self, node: Node<'a>) {
-        if let Kind::File { size, .. } = &node.entry.kind {
-            self.bytes += size;
-        }
-        let same = self.nodes.last().is_some_and(|last| Arc::ptr_eq(&last.folder, &node.folder));
-        self.folders += usize::from(!same);
-        self.nodes.push(node);
-    }
-
-    /// Whether it is enough for one worker, or holds that many directories.
-    pub(super) fn is_full(&self, folders: usize) -> bool {
-        self.nodes.len() >= JOB_NODES || self.bytes >= JOB_BYTES || self.folders >= folders
-    }
-}
 
 /// Ends the restore if this thread ends by a panic: others might wait for what it was making for ever.
 struct Alarm<'a>(&'a Report);
@@ -64,7 +41,7 @@ impl Drop for Alarm<'_> {
 
 /// A worker's life: jobs as they come, and pieces of large files before them, since somebody waits for those. Who has no more
 /// jobs goes on helping, until nobody has.
-fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
+fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Batch<'a>>) {
     let _alarm = Alarm(&maker.context.report);
     let pieces = maker.pieces.offered.clone();
     loop {
@@ -92,7 +69,7 @@ fn work<'a>(maker: Maker<'a>, jobs: &Receiver<Job<'a>>) {
 /// Two threads that make files in one directory mostly wait for each other, and spend processor time on it. So the small
 /// files of one directory go to one worker, unless that has been busy for long.
 pub(super) struct Workers<'a> {
-    queues: Vec<Sender<Job<'a>>>,
+    queues: Vec<Sender<Batch<'a>>>,
     /// Who got the last job.
     last: usize,
     /// The directory in which that ended, by address; never looked into.
@@ -119,7 +96,7 @@ impl<'a> Workers<'a> {
     }
 
     /// Returns whether somebody took the job.
-    pub(super) fn give(&mut self, mut job: Job<'a>) -> bool {
+    pub(super) fn give(&mut self, mut job: Batch<'a>) -> bool {
         let begins_in = job.nodes.first().map(|node| Arc::as_ptr(&node.folder));
         let small = job.bytes < JOB_BYTES;
         if small && begins_in.is_some() && begins_in == self.folder {
