@@ -181,16 +181,6 @@ impl<'a> Sealer<'a> {
         })
     }
 
-    /// The same with memory that was used before.
-    pub(crate) fn with_room(self, packed: Vec<u8>) -> Self {
-        Self { packed, ..self }
-    }
-
-    /// The memory that it used, for another one.
-    pub(crate) fn into_room(self) -> Vec<u8> {
-        self.packed
-    }
-
     /// The same for the part of a vault, where lists of blobs are filled up.
     pub(crate) fn filled(self, filled: bool) -> Self {
         Self { filled, ..self }
@@ -313,8 +303,7 @@ impl<'a> Sealer<'a> {
 
     /// Opens a frame given whole. `limit` bounds what its payload may take. `None`: it is not what was sealed.
     pub fn open(&mut self, frame: &[u8], kind: FrameKind, limit: usize) -> Option<Vec<u8>> {
-        let mut payload = Vec::new();
-        self.open_into(frame, kind, limit, &mut payload).then_some(payload)
+        self.open_owned(frame.to_vec(), kind, limit)
     }
 
     /// What a frame holds, in memory of the sealer's own: for looking at it. `None`: it is not what was sealed.
@@ -336,19 +325,16 @@ impl<'a> Sealer<'a> {
         inflated.then_some(&self.room)
     }
 
-    /// [`Sealer::open`] into memory that was used before. `false`: it is not what was sealed, and what `payload` holds is of no
-    /// account.
-    pub(crate) fn open_into(&mut self, frame: &[u8], kind: FrameKind, limit: usize, payload: &mut Vec<u8>) -> bool {
-        let Some((encoded, sealed)) = frame.split_first_chunk() else { return false };
+    /// [`Sealer::open`] into memory that was used before; the frame is decrypted where it lies. `false`: it is not what was
+    /// sealed, and what `payload` holds is of no account.
+    pub(crate) fn open_into(&mut self, frame: &mut [u8], kind: FrameKind, limit: usize, payload: &mut Vec<u8>) -> bool {
+        let Some((encoded, sealed)) = frame.split_first_chunk_mut() else { return false };
         let Some(header) = accept(encoded, sealed.len(), kind, limit) else { return false };
         if !header.compressed {
             return self.decrypt_to(encoded, &header, sealed, payload);
         }
-        let mut packed = std::mem::take(&mut self.packed);
-        let opened = self.decrypt_to(encoded, &header, sealed, &mut packed)
-            && self.inflate_to(&packed, header.plain_length as usize, payload);
-        self.packed = packed;
-        opened
+        let Some(packed) = self.decrypt_in_place(encoded, &header, sealed) else { return false };
+        self.inflate_to(packed, header.plain_length as usize, payload)
     }
 
     /// Opens a frame as [`Sealer::open`] does, in its own memory: for long ones.
@@ -356,8 +342,7 @@ impl<'a> Sealer<'a> {
         let encoded = *frame.first_chunk()?;
         frame.drain(..HEADER);
         let header = accept(&encoded, frame.len(), kind, limit)?;
-        let nonce = Nonce::assume_unique_for_key(header.nonce);
-        let length = self.cipher(&header).ok()?.open_in_place(nonce, self.aad(&encoded), &mut frame).ok()?.len();
+        let length = self.decrypt_in_place(&encoded, &header, &mut frame)?.len();
         frame.truncate(length);
         if !header.compressed {
             return Some(frame);
@@ -397,6 +382,16 @@ impl<'a> Sealer<'a> {
         out.resize(bytes.len(), 0);
         let nonce = Nonce::assume_unique_for_key(header.nonce);
         cipher.open_separate_gather(nonce, self.aad(encoded), bytes, tag, out).is_ok()
+    }
+
+    fn decrypt_in_place<'s>(
+        &self,
+        encoded: &[u8; HEADER],
+        header: &FrameHeader,
+        sealed: &'s mut [u8],
+    ) -> Option<&'s mut [u8]> {
+        let nonce = Nonce::assume_unique_for_key(header.nonce);
+        self.cipher(header).ok()?.open_in_place(nonce, self.aad(encoded), sealed).ok()
     }
 
     fn inflate_to(&mut self, packed: &[u8], plain_length: usize, out: &mut Vec<u8>) -> bool {

@@ -4,6 +4,7 @@ mod ahead;
 mod cache;
 mod fetched;
 mod places;
+mod rooms;
 mod runs;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -15,6 +16,7 @@ use cache::FrameCache;
 pub(crate) use fetched::KEPT_MAX;
 use fetched::{Came, key_of};
 pub use places::{BlobPlaces, Place};
+use rooms::Rooms;
 pub(crate) use runs::runs;
 
 use crate::{
@@ -30,12 +32,10 @@ use crate::{
     volume::Volume,
 };
 
-/// Decoded bytes of content kept at most.
-const DATA_CACHE: usize = 16 << 20;
-/// The same of metadata, by itself: a page of entries is needed again after any amount of content.
+/// Threads that read content at the same time, unless more are announced.
+const THREADS: usize = 2;
+/// Decoded bytes of metadata kept at most, by themselves: a page of entries is needed again after any amount of content.
 const META_CACHE: usize = 16 << 20;
-/// Buffers of frames that are kept to be used again, at most.
-const ROOMS_MAX: usize = 6;
 /// More than there are threads, so that different frames rarely wait for each other.
 const TURNS: usize = 128;
 /// How often tables of the index are made anew that cannot be read, before that is an error.
@@ -47,8 +47,9 @@ pub struct Reader {
     index: RwLock<Arc<Index>>,
     data: Mutex<FrameCache>,
     meta: Mutex<FrameCache>,
-    /// Memory of frames that are not read any more: touching new memory for each would cost more than opening it.
-    rooms: Mutex<Vec<Vec<u8>>>,
+    /// Memory that frames are read into, and that they are opened into.
+    sealed: Rooms,
+    opened: Rooms,
     /// What is asked for ahead; `None`: the volume is near.
     fetching: Option<Fetching>,
     /// Whoever reads a frame has its turn, so that nobody reads the same at the same time.
@@ -56,6 +57,11 @@ pub struct Reader {
     /// The segments that were there when the index was last compared with the packs; that is done when something cannot
     /// be found, and again only if the segments have changed since.
     matched: Mutex<Option<Vec<Listed>>>,
+}
+
+/// Decoded bytes of content kept at most: each thread is in one frame, and what it needs next in another's or in one more.
+fn data_cache(threads: usize) -> usize {
+    (threads + 1) * FRAME_TARGET
 }
 
 /// The bytes of a blob, inside the decoded frame that holds it.
@@ -85,13 +91,19 @@ impl Reader {
         Self {
             volume: Arc::clone(volume),
             index: RwLock::new(index),
-            data: Mutex::new(FrameCache::new(DATA_CACHE)),
+            data: Mutex::new(FrameCache::new(data_cache(THREADS))),
             meta: Mutex::new(FrameCache::new(META_CACHE)),
-            rooms: Mutex::default(),
+            sealed: Rooms::default(),
+            opened: Rooms::default(),
             fetching: Fetching::of(volume),
             turns: std::array::from_fn(|_| Mutex::default()),
             matched: Mutex::new(None),
         }
+    }
+
+    /// Announces how many threads will read content at the same time.
+    pub fn expect_threads(&self, threads: usize) {
+        self.data.lock().unwrap_or_else(PoisonError::into_inner).grow_to(data_cache(threads));
     }
 
     /// The blob of file content, proved.
@@ -219,28 +231,22 @@ impl Reader {
         }
         let came = self.fetching.as_ref().and_then(|fetching| fetching.fetched.take(&key));
         let frame = Arc::new(self.load(at, came)?);
-        let room = self.kept(at).put(key, &frame);
-        self.give_back(room);
+        if let Some(room) = self.kept(at).put(key, &frame) {
+            self.opened.give_back(room);
+        }
         Ok(frame)
     }
 
-    fn room(&self) -> Vec<u8> {
-        self.rooms.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
-    }
-
-    fn give_back(&self, rooms: impl IntoIterator<Item = Vec<u8>>) {
-        let mut kept = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let left = ROOMS_MAX.saturating_sub(kept.len());
-        kept.extend(rooms.into_iter().filter(|room| room.capacity() >= FRAME_TARGET / 4).take(left));
-    }
-
     fn load(&self, at: &Located, came: Option<Came>) -> Result<Vec<u8>, StoreError> {
+        let mut sealer = self.volume.sealer()?;
         if at.pack.kind == PackKind::Meta {
-            return self.load_with(at, came, &mut self.volume.sealer()?, Vec::new(), &mut Vec::new());
+            let mut payload = self.load_with(at, came, &mut sealer, Vec::new(), &mut Vec::new())?;
+            payload.shrink_to_fit();
+            return Ok(payload);
         }
-        let (mut sealer, mut bytes) = (self.volume.sealer()?.with_room(self.room()), self.room());
-        let loaded = self.load_with(at, came, &mut sealer, self.room(), &mut bytes);
-        self.give_back([sealer.into_room(), bytes]);
+        let mut bytes = self.sealed.take();
+        let loaded = self.load_with(at, came, &mut sealer, self.opened.take(), &mut bytes);
+        self.sealed.give_back(bytes);
         loaded
     }
 
@@ -254,8 +260,12 @@ impl Reader {
         bytes: &mut Vec<u8>,
     ) -> Result<Vec<u8>, StoreError> {
         let kind = at.pack.kind.frame();
-        if came.is_some_and(|came| sealer.open_into(&came, kind, FRAME_MAX, &mut payload)) {
-            return Ok(payload);
+        if let Some(came) = came {
+            bytes.clear();
+            bytes.extend_from_slice(&came);
+            if sealer.open_into(bytes, kind, FRAME_MAX, &mut payload) {
+                return Ok(payload);
+            }
         }
         let backend = self.volume.backend();
         bytes.resize(at.frame.length as usize, 0);
@@ -284,8 +294,8 @@ impl Reader {
         for object in objects {
             let mended = OpenPack::open(backend, object, self.volume.id(), at.pack.id)
                 .and_then(|pack| pack.mended(at.frame.offset, at.frame.length));
-            if let Ok(mended) = mended
-                && sealer.open_into(&mended, kind, FRAME_MAX, &mut payload)
+            if let Ok(mut mended) = mended
+                && sealer.open_into(&mut mended, kind, FRAME_MAX, &mut payload)
             {
                 return Ok(payload);
             }

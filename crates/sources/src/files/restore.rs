@@ -149,6 +149,7 @@ pub fn restore(
         0 => thread::available_parallelism().map_or(2, usize::from),
         given => given,
     };
+    reader.expect_threads(threads);
     for path in &what.selection {
         if TreeReader::below(reader, root, path).next().is_none() {
             return Err(SourceError::NotInPoint { path: path.to_string() });

@@ -18,6 +18,10 @@ impl FrameCache {
         Self { capacity, frames: HashMap::new(), bytes: 0, clock: 0 }
     }
 
+    pub(super) fn grow_to(&mut self, capacity: usize) {
+        self.capacity = self.capacity.max(capacity);
+    }
+
     pub(super) fn get(&mut self, key: &Key) -> Option<Arc<Vec<u8>>> {
         self.clock += 1;
         let (used, frame) = self.frames.get_mut(key)?;

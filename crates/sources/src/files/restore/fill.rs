@@ -56,9 +56,10 @@ pub(super) struct Pieces {
 }
 
 impl Pieces {
-    /// For so many threads; a single one has nobody to help it.
+    /// For so many threads; a single one has nobody to help it. So many pieces wait that nobody who helps is idle while the
+    /// file's own hand reads one and writes what has come.
     pub(super) fn new(threads: usize) -> Self {
-        let (offer, offered) = crossbeam_channel::bounded(threads / 2);
+        let (offer, offered) = crossbeam_channel::bounded(if threads > 1 { threads } else { 0 });
         Self { offer, offered }
     }
 }
