@@ -10,6 +10,9 @@ use rustix::{fd::BorrowedFd, io::Errno};
 
 use super::XATTR_MAX;
 
+/// Bytes that are enough for the names, or one value, of nearly every file.
+const SHORT: usize = 512;
+
 /// Where the attributes are asked for.
 pub(crate) enum Place<'a> {
     /// An open file or directory.
@@ -62,15 +65,27 @@ impl XattrReader {
 }
 
 fn list(place: &Place<'_>, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-    match place {
+    first_short(buffer, |buffer| match place {
         Place::Open(file) => rustix::fs::flistxattr(file, buffer),
         Place::Path(path) => rustix::fs::llistxattr(path.as_c_str(), buffer),
-    }
+    })
 }
 
 fn get(place: &Place<'_>, name: &CStr, buffer: &mut [u8]) -> rustix::io::Result<usize> {
-    match place {
+    first_short(buffer, |buffer| match place {
         Place::Open(file) => rustix::fs::fgetxattr(file, name, buffer),
         Place::Path(path) => rustix::fs::lgetxattr(path.as_c_str(), name, buffer),
+    })
+}
+
+/// Asks with a short buffer, and with all of it only if that is not enough: the system takes memory of its own for as much
+/// as is offered, which costs more than the answer.
+fn first_short(
+    buffer: &mut [u8],
+    mut ask: impl FnMut(&mut [u8]) -> rustix::io::Result<usize>,
+) -> rustix::io::Result<usize> {
+    match ask(&mut buffer[..SHORT]) {
+        Err(Errno::RANGE) => ask(buffer),
+        answer => answer,
     }
 }

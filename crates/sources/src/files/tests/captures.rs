@@ -106,6 +106,23 @@ fn metadata_that_changed_is_taken_anew() {
 }
 
 #[test]
+fn more_attributes_than_most_files_have_are_all_taken() {
+    let source = OddDir::new("attributes");
+    let file = source.path().join("file");
+    fs::write(&file, "x").unwrap();
+    // One value, and the list of all names, are longer than is asked for at first.
+    let lengths: Vec<usize> = (0..30).map(|number| if number == 20 { 900 } else { number }).collect();
+    for (number, length) in lengths.iter().enumerate() {
+        let name = format!("user.{number:02}-{}", "n".repeat(20));
+        rustix::fs::setxattr(&file, name, &vec![7; *length], rustix::fs::XattrFlags::empty()).unwrap();
+    }
+    let pool = Pool::new();
+    let taken = pool.take(source.path());
+    let found: Vec<usize> = pool.entries(&taken)[1].xattrs.iter().map(|xattr| xattr.value.len()).collect();
+    assert_eq!(found, lengths);
+}
+
+#[test]
 fn holes_are_recorded_and_small_files_lie_in_their_entries() {
     let source = OddDir::new("holes");
     File::create(source.path().join("hole")).unwrap().set_len(1 << 40).unwrap();
