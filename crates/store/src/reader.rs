@@ -106,6 +106,11 @@ impl Reader {
         self.data.lock().unwrap_or_else(PoisonError::into_inner).grow_to(data_cache(threads));
     }
 
+    /// Gives the memory of metadata back: whoever calls this will hardly read more of it.
+    pub(crate) fn forget_metadata(&self) {
+        self.meta.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The blob of file content, proved.
     pub fn blob(&self, id: &BlobId) -> Result<BlobBytes, StoreError> {
         self.proved(id, PackKind::Data)

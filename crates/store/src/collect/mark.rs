@@ -72,6 +72,7 @@ impl Marks {
             let root = volume.deleted_point(&name.0, name.1).and_then(|found| found.text.tree_root());
             self.point(name, root, cancel)?;
         }
+        self.reader.forget_metadata();
         self.index.check()
     }
 

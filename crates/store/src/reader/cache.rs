@@ -22,6 +22,11 @@ impl FrameCache {
         self.capacity = self.capacity.max(capacity);
     }
 
+    pub(super) fn clear(&mut self) {
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
     pub(super) fn get(&mut self, key: &Key) -> Option<Arc<Vec<u8>>> {
         self.clock += 1;
         let (used, frame) = self.frames.get_mut(key)?;
