@@ -6,7 +6,11 @@
 
 Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
-are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`). With `--out` the page is written after each data set.
+are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
+
+With `--out` the page is written after each data set, and beside it, as JSON, every single measurement: data sets that are not asked
+for stay on the page as they were measured before, so that the long one need not be run with the others. `--data ''` measures nothing
+and makes the page anew.
 
 restic comes from Debian; `cargo install rustic-rs bupstash` (with libsodium-dev) and `pip install 'borgbackup<2'` (with libacl1-dev,
 liblz4-dev, libssl-dev, libxxhash-dev and libzstd-dev) make the others.
@@ -25,10 +29,11 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from data import DATA_SETS  # noqa: E402
 from measure import limits, measure, size_mb, touch_memory  # noqa: E402
-from table import page  # noqa: E402
+from table import Measured, load, page, save  # noqa: E402
 from tools import TOOLS  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
+BOUNDS = Path(__file__).parent / "bounds.md"
 
 
 def one_round(tool, data, tree, pristine, warm_mb):
@@ -75,25 +80,19 @@ def copy(source, to):
     return to
 
 
-def scale_of(data, scales):
-    return float(scales.get(data.letter, scales.get("", 1)))
+def how(given, scale, missing, versions):
+    """What the numbers of a data set were got with."""
+    return (f"On {datetime.date.today()}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, stores and trees in memory, "
+            f"scale {scale:g}, medians of {given.repeats}: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+            + (f" **Not there: {', '.join(missing)}.**" if missing else ""))
 
 
-def told(given, scales, there, missing, versions, results, bounds):
-    """The page, of the data sets that are done."""
-    of_each = {data.letter: f"{scale_of(data, scales):g}" for data in results}
-    scale = ", ".join(f"{letter} {scale}" for letter, scale in of_each.items())
-    if len(set(of_each.values())) == 1:
-        scale = next(iter(of_each.values()))
-    notes = [
-        f"Made by `python3 benches/peers` on {datetime.date.today()}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, "
-        f"stores and trees in memory, scale {scale}, medians of {given.repeats}.",
-        "Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last step, what it takes "
-        "in the end.",
-        "Versions: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
-        + (f" **Not there: {', '.join(missing)}.**" if missing else ""),
-    ]
-    return page(results, bounds, there, notes) + "\n" + (Path(__file__).parent / "bounds.md").read_text()
+def tell(sets, out):
+    text = page(sets, BOUNDS.read_text())
+    if out:
+        out.write_text(text)
+    else:
+        print(text)
 
 
 def main():
@@ -111,35 +110,37 @@ def main():
     missing = [tool.name for tool in TOOLS if tool.name in asked and tool not in there]
     base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", "/dev/shm")))
     scales = dict(part.rpartition("=")[::2] for part in given.scale)
-    results, bounds, versions = {}, {}, {}
+    kept = given.out and given.out.with_suffix(".json")
+    sets = load(kept) if kept else {}
+    versions = {kind.name: kind.version() for kind in there}
     try:
         for data in (data for data in DATA_SETS if data.letter in given.data):
             pristine, tree = base / "pristine" / data.letter, base / data.letter
             print(f"{data.letter}: making {data.title}", file=sys.stderr)
-            data.make(pristine, scale_of(data, scales))
+            scale = float(scales.get(data.letter, scales.get("", 1)))
+            data.make(pristine, scale)
             shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
             warm_mb = int(size_mb(tree) * 1.5) + 100
-            bounds[data] = limits(tree, base / "work", ROOT / "target/release/examples/limits")
-            steps = results[data] = {}
+            cp_seconds, lines = limits(tree, base / "work", ROOT / "target/release/examples/limits")
+            measured = Measured(how(given, scale, missing, versions), scale, list(versions), cp_seconds, lines)
             for turn in range(given.repeats):
                 for kind in there:
                     tool = kind(kind.find(), base / "work", tree)
-                    versions[tool.name] = tool.version()
                     for step, cost in one_round(tool, data, tree, pristine, warm_mb):
-                        steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
+                        measured.steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
                         print(f"{data.letter} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
                               f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
                     shutil.rmtree(base / "work")
             shutil.rmtree(base / "pristine")
             shutil.rmtree(tree)
-            text = told(given, scales, there, missing, versions, results, bounds)
+            sets[data.letter] = measured
             # So that the sets that are done are not lost with one that is not.
-            if given.out:
-                given.out.write_text(text)
+            if kept:
+                save(kept, sets)
+                tell(sets, given.out)
     finally:
         shutil.rmtree(base, ignore_errors=True)
-    if not given.out:
-        print(text)
+    tell(sets, given.out)
 
 
 main()

@@ -20,21 +20,22 @@ class Cost:
 
 
 def limits(tree, work, program):
-    """What the machine can do with a tree at best, as lines of text: copying it, compressing it, and what one thread does
-    with its bytes."""
-    lines = []
+    """What the machine can do with a tree at best: copying it, compressing it, and what one thread does with its bytes.
+    Gives the seconds of `cp -a`, and all as lines of text."""
+    lines, seconds = [], []
     for name, line in (("cp -a", f"cp -a --sparse=auto '{tree}' '{work}/copy'"),
                        ("tar and zstd -3 -T2", f"tar cSf - -C '{tree}' . | zstd -q -3 -T2 > '{work}/packed'")):
         work.mkdir()
         touch_memory(int(size_mb(tree) * 1.5) + 100)
         began = time.monotonic()
         subprocess.run(line, shell=True, check=True)
-        lines.append(f"{name:24} {time.monotonic() - began:6.2f} s, {size_mb(work):.0f} MB")
+        seconds.append(time.monotonic() - began)
+        lines.append(f"{name:24} {seconds[-1]:6.2f} s, {size_mb(work):.0f} MB")
         shutil.rmtree(work)
     if os.access(program, os.X_OK):
         said = subprocess.run([program, tree], check=True, capture_output=True, text=True).stdout
         lines += ["One thread, GB/s:", *said.splitlines()]
-    return lines
+    return seconds[0], lines
 
 
 def touch_memory(megabytes):

@@ -1,12 +1,50 @@
-"""The medians as a page of tables."""
+"""What was measured as a page of tables, and as a file that the page can be made from again."""
 
+import json
+from dataclasses import asdict, dataclass, field
 from statistics import median
 
+from data import DATA_SETS
+from goals import Set, goals
 from measure import Cost
 
 
+@dataclass
+class Measured:
+    """One data set, in one run."""
+
+    # When, where, with which versions.
+    how: str
+    scale: float
+    # The programs, in the order of the columns.
+    tools: list
+    # Seconds of `cp -a`, and all limits of the machine as lines.
+    cp_seconds: float
+    limits: list
+    # {step: {program: [Cost]}}
+    steps: dict = field(default_factory=dict)
+
+    def medians(self):
+        return {step: {name: middle(costs) for name, costs in by_tool.items()} for step, by_tool in self.steps.items()}
+
+
 def middle(costs):
-    return Cost(*(median(getattr(cost, field) for cost in costs) for field in ("wall", "cpu", "peak_mb", "store_mb")))
+    return Cost(*(median(getattr(cost, name) for cost in costs) for name in ("wall", "cpu", "peak_mb", "store_mb")))
+
+
+def load(path):
+    """{letter: Measured} of the data sets that were measured before."""
+    if not path.exists():
+        return {}
+    sets = {letter: Measured(**one) for letter, one in json.loads(path.read_text()).items()}
+    for one in sets.values():
+        one.steps = {step: {name: [Cost(**cost) for cost in costs] for name, costs in by_tool.items()}
+                     for step, by_tool in one.steps.items()}
+    return sets
+
+
+def save(path, sets):
+    path.write_text(json.dumps({letter: asdict(one) for letter, one in sorted(sets.items())}, indent=1) + "\n")
 
 
 def cell(cost):
@@ -17,24 +55,30 @@ def cell(cost):
     return text + (f" / {cost.store_mb:+.0f}" if cost.store_mb else "")
 
 
-def ratio(ours, peers, field, lean=False):
-    best = min((getattr(cost, field) for cost in peers), default=0)
-    return f"{getattr(ours, field) / best:.2f}" if best > 0 else "-"
+def ratio(ours, peers, name):
+    best = min((getattr(cost, name) for cost in peers), default=0)
+    return f"{getattr(ours, name) / best:.2f}" if best > 0 else "-"
 
 
-def page(results, limits, tools, notes):
-    """`results`: {data set: {step: {tool: [Cost]}}}; `limits`: {data set: lines}."""
-    lines = ["# Beside the others", "", *notes, ""]
-    names = [tool.name for tool in tools]
-    for data, steps in results.items():
-        lines += [f"## {data.letter}: {data.title}", "",
+def page(sets, bounds):
+    """`sets`: {letter: Measured}; `bounds`: what is written by hand."""
+    there = [(data, sets[data.letter]) for data in DATA_SETS if data.letter in sets]
+    lines = ["# Beside the others", "",
+             "Made by `python3 benches/peers`. Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last "
+             "step, what it takes in the end.", ""]
+    for data, measured in there:
+        names = measured.tools
+        lines += [f"## {data.letter}: {data.title}", "", measured.how, "",
                   "| step | " + " | ".join(names) + " | wall, CPU, peak of ours to the best of each |",
                   "|---|" + "---|" * (len(names) + 1)]
-        for step, by_tool in steps.items():
-            costs = {name: middle(by_tool[name]) if by_tool.get(name) else None for name in names}
+        for step, costs in measured.medians().items():
             ours = costs.get("resurgam")
-            peers = [cost for name, cost in costs.items() if cost and name != "resurgam"]
-            ratios = ", ".join(ratio(ours, peers, field) for field in ("wall", "cpu", "peak_mb")) if ours else "-"
-            lines.append(f"| {step} | " + " | ".join(cell(costs[name]) for name in names) + f" | {ratios} |")
-        lines += ["", "Limits:", "", "```", *limits[data], "```", ""]
-    return "\n".join(lines)
+            peers = [cost for name, cost in costs.items() if name != "resurgam"]
+            ratios = ", ".join(ratio(ours, peers, name) for name in ("wall", "cpu", "peak_mb")) if ours else "-"
+            lines.append(f"| {step} | " + " | ".join(cell(costs.get(name)) for name in names) + f" | {ratios} |")
+        lines += ["", "Limits:", "", "```", *measured.limits, "```", ""]
+    if all("resurgam" in one.tools and len(one.tools) > 1 for _, one in there):
+        lines += ["## What was to be reached", "", "What is reached is **bold**; - is where a goal does not apply, or the best peer takes less "
+                  "than 0.05 s.", "",
+                  *goals([Set(data.letter, one.scale, one.medians(), one.cp_seconds) for data, one in there]), ""]
+    return "\n".join([*lines, bounds])

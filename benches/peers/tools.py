@@ -22,9 +22,9 @@ class Tool:
     def find(cls):
         return os.environ.get(f"{cls.name.upper()}_BIN") or shutil.which(cls.program)
 
-    def version(self):
-        text = subprocess.run([self.program, "--version" if self.name != "restic" else "version"], env=self.env,
-                              capture_output=True, text=True).stdout
+    @classmethod
+    def version(cls):
+        text = subprocess.run([cls.find(), "--version" if cls.name != "restic" else "version"], capture_output=True, text=True).stdout
         found = re.search(r"\d+\.\d+[.\d]*", text)
         return found.group() if found else "?"
 
