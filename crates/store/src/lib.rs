@@ -49,7 +49,7 @@ pub use estimate::{Estimate, estimate};
 pub use meter::{Cancel, Meter};
 pub use reader::Reader;
 pub use survey::Survey;
-pub use tree::{TreeReader, TreeRoot, TreeWriter};
+pub use tree::{Origin, TreeReader, TreeRoot, TreeWriter};
 pub use volume::Volume;
 pub use writer::{Chunker, Lane, NewPoint, Session};
 

@@ -14,8 +14,8 @@ pub use content::fuzz_list;
 #[cfg(test)]
 pub(crate) use content::list_of_extents;
 pub(crate) use content::{List, parse as parse_list, walk as walk_extents};
-pub use read::TreeReader;
 pub(crate) use read::parse_page;
+pub use read::{Origin, TreeReader};
 pub use write::TreeWriter;
 
 use crate::entry::BlobId;

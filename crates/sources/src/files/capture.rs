@@ -1,10 +1,10 @@
 //! Taking a tree into a volume.
 //!
-//! One thread walks ([`super::walk`]); the caller's thread joins the walk with the previous point, in path order, so that
+//! One thread walks ([`super::walk`]), another goes ahead of it ([`super::scout`]); the caller's thread joins the walk with the previous point, in path order, so that
 //! what is unchanged costs a look and nothing else; worker threads read the rest ([`super::item`]); the caller's thread
 //! then pushes the entries, in path order again, into the tree.
 //!
-//! Memory, with N workers: the walk's batches (4 and 2 N + 4 waiting, 512 entries each); for each worker a frame that is
+//! Memory, with N workers: what the scout holds, at most 32 directories; the walk's batches (4 and 2 N + 4 waiting, 512 entries each); for each worker a frame that is
 //! filled and one that is compressed; of one large file at a time as many pieces, as long as a frame, as there are hands
 //! and half as many again; and of inodes with several names those of which not all names have been met yet. None of it grows
 //! with the number of files, but for the last where the other names lie outside of the tree.
@@ -25,7 +25,7 @@ use resurgam_model::{
     report::{LeftOut, Unread},
 };
 use resurgam_store::{
-    Cancel, Content, Entry, Kind, Meter, Session, StoreError, TreeReader, TreeRoot, TreeWriter, limits,
+    Cancel, Content, Entry, Kind, Meter, Origin, Session, StoreError, TreeReader, TreeRoot, TreeWriter, limits,
 };
 use rustix::fs::FileType;
 
@@ -37,6 +37,7 @@ use super::{
     moment::{Moment, System},
     notes::Notes,
     owners::Names,
+    scout::Ahead,
     stat::Stat,
     walk::{Batch, Item, Root, Rules, Walk},
 };
@@ -116,18 +117,20 @@ pub(crate) fn capture_at(
         given => given,
     };
     let pending_max = 2 * threads + 4;
-    let rules = rules_of(what, pending_max)?;
     let root = open_root(what)?;
+    let rules = rules_of(what, root.stat.device, pending_max)?;
     let notes = Notes::new(&what.root);
     let names = Names::of_this_machine();
     let links = LinkNumbers::new(root.stat.device);
     let reader = previous.as_ref().map(TreeReader::reader);
     let shared = Shared { session, notes: &notes, names, links, meter, cancel, moment, previous: reader };
     let stop = Cancel::default();
+    let ahead = Ahead::default();
     let (tree_root, unchanged) = thread::scope(|scope| {
         let (walked, batches) = bounded(WALK_AHEAD);
-        let walk = Walk::new(rules, &notes, cancel, walked);
+        let walk = Walk::new(&rules, &notes, cancel, &ahead, walked);
         let walker = scope.spawn(move || walk.run(root));
+        let scout = scope.spawn(|| ahead.scout(&rules));
         let (jobs, offered_jobs) = bounded(threads);
         let (done, results) = unbounded();
         let helpers = Helpers::new(threads);
@@ -158,12 +161,12 @@ pub(crate) fn capture_at(
             stop.cancel();
         }
         drop(batches);
-        let walked = walker.join();
+        let (walked, scouted) = (walker.join(), scout.join());
         let worked = finish(workers);
         let collected = collected.map_err(|error| first_cause(error, &late_results))?;
         worked?;
-        match walked {
-            Ok(Ok(())) => Ok(collected),
+        match (walked, scouted) {
+            (Ok(Ok(())), Ok(())) => Ok(collected),
             _ if cancel.is_cancelled() => Err(SourceError::Cancelled),
             _ => Err(internal("the thread that walks the tree ended early")),
         }
@@ -172,11 +175,12 @@ pub(crate) fn capture_at(
     Ok(Captured { root: tree_root, unread, left_out, unchanged })
 }
 
-fn rules_of(what: &Capture, pending_max: usize) -> Result<Rules<'_>, SourceError> {
+fn rules_of(what: &Capture, root_device: u64, pending_max: usize) -> Result<Rules<'_>, SourceError> {
     Ok(Rules {
         filter: Filter::new(&what.selection)?,
         exclude_caches: what.selection.exclude_caches,
         cross_file_systems: what.selection.cross_file_systems,
+        root_device,
         never_entered: &what.never_entered,
         batch_handles: (BATCH_HANDLES / (pending_max + WALK_AHEAD + 2)).clamp(1, 32),
     })
@@ -271,8 +275,8 @@ fn work(mut hand: Hand<'_>, stop: &Cancel, jobs: &Receiver<Job>, done: &Sender<D
 
 /// An item's place in a batch that is not finished.
 enum Slot {
-    /// The entry is there.
-    Ready(Box<Entry>),
+    /// The entry is there; if it is just what the previous point has, from where in it.
+    Ready(Box<Entry>, Option<Origin>),
     /// A worker has it; if it is the first name of an inode with several, which one.
     Waiting(Option<(u64, u64)>),
     /// Another name of an inode that stands before it.
@@ -298,7 +302,7 @@ struct Several {
 /// The previous point, one entry ahead.
 struct Previous<'a> {
     reader: Option<TreeReader<'a>>,
-    next: Option<Entry>,
+    next: Option<(Entry, Option<Origin>)>,
 }
 
 impl<'a> Previous<'a> {
@@ -310,14 +314,14 @@ impl<'a> Previous<'a> {
 
     /// Pages that cannot be read are passed over: what they held is read from the source again.
     fn advance(&mut self) {
-        self.next = self.reader.as_mut().and_then(|r| r.find_map(Result::ok));
+        self.next = self.reader.as_mut().and_then(|r| Some((r.find_map(Result::ok)?, r.origin())));
     }
 
     /// The previous point's entry for an item, if it has one.
-    fn find(&mut self, batch: &Batch, item: &Item, path: &mut Vec<u8>) -> Option<Entry> {
+    fn find(&mut self, batch: &Batch, item: &Item, path: &mut Vec<u8>) -> Option<(Entry, Option<Origin>)> {
         let mut path_known = false;
         loop {
-            let candidate = self.next.as_ref()?;
+            let (candidate, _) = self.next.as_ref()?;
             if batch.is_path_of(item, candidate.path.as_bytes()) {
                 let found = self.next.take();
                 self.advance();
@@ -421,11 +425,15 @@ impl Collector<'_> {
         for item in items {
             let mut content = None;
             match self.previous.find(&batch, &item, &mut path) {
-                Some(entry) if !item.incomplete && is_unchanged(&entry, &item.stat) && self.is_stored(&entry)? => {
-                    self.take_over(entry, &item.stat, &mut pending)?;
+                Some((entry, origin))
+                    if !item.incomplete && is_unchanged(&entry, &item.stat) && self.is_stored(&entry)? =>
+                {
+                    self.take_over(entry, origin, &item.stat, &mut pending)?;
                     continue;
                 }
-                Some(Entry { kind: Kind::File { size, content: was }, .. }) if !matches!(was, Content::Inline(_)) => {
+                Some((Entry { kind: Kind::File { size, content: was }, .. }, _))
+                    if !matches!(was, Content::Inline(_)) =>
+                {
                     content = Some((size, was));
                 }
                 _ => {}
@@ -465,15 +473,23 @@ impl Collector<'_> {
     }
 
     /// An unchanged entry: straight into the tree if nothing before it is still to come.
-    fn take_over(&mut self, mut entry: Entry, stat: &Stat, pending: &mut Pending) -> Result<(), SourceError> {
+    fn take_over(
+        &mut self,
+        mut entry: Entry,
+        origin: Option<Origin>,
+        stat: &Stat,
+        pending: &mut Pending,
+    ) -> Result<(), SourceError> {
         self.unchanged += 1;
-        self.shared.names.refresh(&mut entry.owner);
+        let renamed = self.shared.names.refresh(&mut entry.owner);
         let several_names = stat.links > 1 && stat.kind != FileType::Directory;
-        entry.link = several_names.then(|| self.shared.links.of(stat.identity()));
+        let link = several_names.then(|| self.shared.links.of(stat.identity()));
+        let origin = origin.filter(|_| !renamed && link == entry.link);
+        entry.link = link;
         if self.pending.is_empty() && pending.slots.is_empty() {
-            return self.push(&mut entry);
+            return self.push(entry, origin);
         }
-        pending.slots.push(Slot::Ready(Box::new(entry)));
+        pending.slots.push(Slot::Ready(Box::new(entry), origin));
         Ok(())
     }
 
@@ -528,7 +544,7 @@ impl Collector<'_> {
                 {
                     several.entry = Some(Box::new(taken.entry.clone()));
                 }
-                Slot::Ready(Box::new(taken.entry))
+                Slot::Ready(Box::new(taken.entry), None)
             }
             None => Slot::Nothing,
         };
@@ -542,7 +558,7 @@ impl Collector<'_> {
             self.pending_first += 1;
             for slot in pending.slots {
                 match slot {
-                    Slot::Ready(mut entry) => self.push(&mut entry)?,
+                    Slot::Ready(entry, origin) => self.push(*entry, origin)?,
                     Slot::SameAs(identity, work) => self.push_same(identity, &work)?,
                     Slot::Waiting(_) | Slot::Nothing => {}
                 }
@@ -558,8 +574,8 @@ impl Collector<'_> {
         if several.is_some_and(|s| s.names_left == 0) {
             self.several_names.remove(&identity);
         }
-        if let Some(mut entry) = known {
-            return self.push(&mut entry);
+        if let Some(entry) = known {
+            return self.push(entry, None);
         }
         // The first name could not be read, or is another inode's by now.
         let (shared, helpers) = (self.shared, &self.helpers);
@@ -570,22 +586,26 @@ impl Collector<'_> {
         let taken = hand.take(work)?;
         self.spare_hand = Some(hand);
         match taken {
-            Some(mut taken) => self.push(&mut taken.entry),
+            Some(taken) => self.push(taken.entry, None),
             None => Ok(()),
         }
     }
 
-    fn push(&mut self, entry: &mut Entry) -> Result<(), SourceError> {
+    /// Counts an entry and adds it to the tree. Where it is just what the previous point has, `origin` says where in it.
+    fn push(&mut self, mut entry: Entry, mut origin: Option<Origin>) -> Result<(), SourceError> {
+        self.shared.meter.entries.add(1);
         if let Kind::File { size, content } = &mut entry.kind {
             self.shared.meter.bytes.add(*size);
             if let Content::Extents(extents) = content
                 && extents.len() > limits::EXTENTS_INLINE
             {
                 *content = self.tree.content(std::mem::take(extents))?;
+                origin = None;
             }
         }
-        self.shared.meter.entries.add(1);
-        self.tree.push(entry)?;
-        Ok(())
+        match origin {
+            Some(origin) => Ok(self.tree.push_same(entry, origin)?),
+            None => Ok(self.tree.push(&entry)?),
+        }
     }
 }

@@ -1,8 +1,11 @@
-//! The names in one directory, sorted by their bytes.
+//! The names in one directory, sorted by their bytes, and what kinds the directory says that they are.
 
 use std::{ffi::CStr, io, mem::MaybeUninit};
 
-use rustix::{fd::AsFd, fs::RawDir};
+use rustix::{
+    fd::AsFd,
+    fs::{FileType, RawDir},
+};
 
 /// Bytes that one `getdents64` may fill; a few thousand names.
 pub(crate) const LISTING_BUFFER: usize = 128 * 1024;
@@ -20,6 +23,26 @@ struct Name {
     first: u64,
     start: u32,
     length: u16,
+    told: Told,
+}
+
+/// What a directory tells of a name without a look at its inode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Directory,
+    Other,
+    /// The file system does not tell.
+    Nothing,
+}
+
+impl From<FileType> for Told {
+    fn from(kind: FileType) -> Self {
+        match kind {
+            FileType::Directory => Self::Directory,
+            FileType::Unknown => Self::Nothing,
+            _ => Self::Other,
+        }
+    }
 }
 
 impl Listing {
@@ -29,7 +52,7 @@ impl Listing {
         let mut raw = RawDir::new(directory, buffer);
         let mut fault = None;
         while let Some(entry) = raw.next() {
-            let result = entry.map_err(io::Error::from).and_then(|e| listing.add(e.file_name()));
+            let result = entry.map_err(io::Error::from).and_then(|e| listing.add(e.file_name(), e.file_type().into()));
             if let Err(error) = result {
                 fault = Some(error);
                 break;
@@ -39,7 +62,7 @@ impl Listing {
         (listing, fault)
     }
 
-    fn add(&mut self, name: &CStr) -> io::Result<()> {
+    fn add(&mut self, name: &CStr, told: Told) -> io::Result<()> {
         let bytes = name.to_bytes();
         if bytes == b"." || bytes == b".." {
             return Ok(());
@@ -51,7 +74,7 @@ impl Listing {
         let known = bytes.len().min(8);
         first[..known].copy_from_slice(&bytes[..known]);
         self.names.extend_from_slice(name.to_bytes_with_nul());
-        self.order.push(Name { first: u64::from_be_bytes(first), start, length });
+        self.order.push(Name { first: u64::from_be_bytes(first), start, length, told });
         Ok(())
     }
 
@@ -65,9 +88,15 @@ impl Listing {
 
     /// The `index`th name.
     pub(crate) fn get(&self, index: usize) -> Option<&CStr> {
+        self.get_told(index).map(|(name, _)| name)
+    }
+
+    /// The `index`th name, and what the directory told of it.
+    pub(crate) fn get_told(&self, index: usize) -> Option<(&CStr, Told)> {
         let name = self.order.get(index)?;
         let start = name.start as usize;
-        CStr::from_bytes_with_nul(&self.names[start..=start + usize::from(name.length)]).ok()
+        let bytes = &self.names[start..=start + usize::from(name.length)];
+        Some((CStr::from_bytes_with_nul(bytes).ok()?, name.told))
     }
 
     /// How many names there are.
@@ -85,7 +114,7 @@ impl Listing {
         let all = std::mem::take(self);
         if all.contains(name) {
             // Cannot fail: the name was in a listing before.
-            let _ = self.add(name);
+            let _ = self.add(name, Told::Nothing);
         }
     }
 }

@@ -49,14 +49,14 @@ impl Names {
         Owner { uid, gid, user: Arc::clone(self.user(uid)), group: Arc::clone(self.group(gid)) }
     }
 
-    /// Puts the names of today into `owner`, if they are others.
-    pub(crate) fn refresh(&self, owner: &mut Owner) {
-        if owner.user != *self.user(owner.uid) {
-            owner.user = Arc::clone(self.user(owner.uid));
+    /// Puts the names of today into `owner`, and says whether they are others.
+    pub(crate) fn refresh(&self, owner: &mut Owner) -> bool {
+        let (user, group) = (self.user(owner.uid), self.group(owner.gid));
+        let others = owner.user != *user || owner.group != *group;
+        if others {
+            (owner.user, owner.group) = (Arc::clone(user), Arc::clone(group));
         }
-        if owner.group != *self.group(owner.gid) {
-            owner.group = Arc::clone(self.group(owner.gid));
-        }
+        others
     }
 }
 
@@ -121,7 +121,8 @@ mod tests {
     fn names_that_changed_are_refreshed() {
         let names = Names { users: HashMap::from([(1, (*b"new").into())]), ..Names::default() };
         let mut owner = Owner { uid: 1, gid: 2, user: (*b"old").into(), group: (*b"gone").into() };
-        names.refresh(&mut owner);
+        assert!(names.refresh(&mut owner));
         assert_eq!(owner, Owner { uid: 1, gid: 2, user: (*b"new").into(), group: Arc::default() });
+        assert!(!names.refresh(&mut owner));
     }
 }

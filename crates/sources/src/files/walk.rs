@@ -4,7 +4,9 @@
 //! and length of paths do not matter. The directories on the way down stay open up to [`KEEP_OPEN`] of them; those above
 //! are closed, and on the way up opened again through `..`, or from the root, and recognised by device and inode.
 //!
-//! Memory: the names of the directories on the way down, and the batches that the channel holds.
+//! Directories that it will come to are listed, and their files looked at, ahead of it ([`super::scout`]).
+//!
+//! Memory: the names of the directories on the way down, the batches that the channel holds, and what the scout holds.
 
 use std::{ffi::CStr, io, mem::MaybeUninit, path::Path, sync::Arc};
 
@@ -16,8 +18,9 @@ use super::{
     capture::NeverEntered,
     filter::{CACHE_SIGNATURE, CACHE_TAG, Filter},
     handle::{Dir, is_gone, is_other_kind, open_directory, open_file},
-    listing::{LISTING_BUFFER, Listing},
+    listing::{LISTING_BUFFER, Listing, Told},
     notes::Notes,
+    scout::{Ahead, Dismissal, Place, Scouted},
     stat::Stat,
 };
 
@@ -105,9 +108,33 @@ pub(crate) struct Rules<'a> {
     pub(crate) filter: Filter,
     pub(crate) exclude_caches: bool,
     pub(crate) cross_file_systems: bool,
+    pub(crate) root_device: u64,
     pub(crate) never_entered: &'a [NeverEntered],
     /// Directory handles that one batch may hold.
     pub(crate) batch_handles: usize,
+}
+
+impl Rules<'_> {
+    /// Whether the entry at `path` is left out, if its directory is or is not.
+    fn excludes(&self, path: &[u8], parent_excluded: bool) -> bool {
+        !self.filter.keeps_all() && self.filter.excludes(path, parent_excluded)
+    }
+
+    fn is_foreign(&self, stat: &Stat) -> bool {
+        !self.cross_file_systems && (stat.device != self.root_device || stat.mount_root)
+    }
+
+    /// Why a directory is kept without what is in it, if it is.
+    pub(crate) fn not_entered(&self, stat: &Stat) -> Option<String> {
+        let given = self.never_entered.iter().find(|n| (n.device, n.inode) == stat.identity());
+        match given {
+            Some(never) => Some(format!("what is in it was left out: it is {}", never.reason)),
+            None if self.is_foreign(stat) => {
+                Some("what is in it was left out: another file system is mounted there".to_owned())
+            }
+            None => None,
+        }
+    }
 }
 
 /// The root of a tree, opened.
@@ -153,6 +180,10 @@ struct Level {
     identity: (u64, u64),
     names: Listing,
     next: usize,
+    /// Names up to which it was asked whether the scout should go there.
+    offered: usize,
+    /// What the scout knows of the first names.
+    looked: Vec<Option<Stat>>,
     /// How much of the walk's path is this directory's.
     path_length: usize,
     excluded: bool,
@@ -174,11 +205,11 @@ pub(crate) struct Stopped;
 
 /// A walk under way.
 pub(crate) struct Walk<'a> {
-    pub(crate) rules: Rules<'a>,
+    pub(crate) rules: &'a Rules<'a>,
     pub(crate) notes: &'a Notes,
     pub(crate) cancel: &'a Cancel,
     sink: Sender<Batch>,
-    root_device: u64,
+    ahead: &'a Ahead,
     levels: Vec<Level>,
     path: Vec<u8>,
     batch: Batch,
@@ -187,15 +218,21 @@ pub(crate) struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    pub(crate) fn new(rules: Rules<'a>, notes: &'a Notes, cancel: &'a Cancel, sink: Sender<Batch>) -> Self {
+    pub(crate) fn new(
+        rules: &'a Rules<'a>,
+        notes: &'a Notes,
+        cancel: &'a Cancel,
+        ahead: &'a Ahead,
+        sink: Sender<Batch>,
+    ) -> Self {
         let buffer = vec![MaybeUninit::uninit(); LISTING_BUFFER];
         let (levels, path, batch) = (Vec::new(), Vec::new(), Batch::default());
-        Self { rules, notes, cancel, sink, root_device: 0, levels, path, batch, batch_number: 1, buffer }
+        Self { rules, notes, cancel, sink, ahead, levels, path, batch, batch_number: 1, buffer }
     }
 
     /// Walks the whole tree.
     pub(crate) fn run(mut self, root: Root) -> Result<(), Stopped> {
-        self.root_device = root.stat.device;
+        let _dismissal = Dismissal(self.ahead);
         match root.name {
             None => self.enter(root.stat, root.dir, false)?,
             Some(name) => {
@@ -226,24 +263,33 @@ impl<'a> Walk<'a> {
 
     /// Looks at the next name of the innermost directory, or leaves it.
     fn step(&mut self) -> Result<(), Stopped> {
+        let depth = self.levels.len();
         let Some(level) = self.levels.last_mut() else { return Ok(()) };
-        let (Some(name), Some(dir)) = (level.names.get(level.next), &level.dir) else {
+        let index = level.next;
+        let (Some((name, told)), Some(dir)) = (level.names.get_told(index), &level.dir) else {
             self.leave();
+            self.offer_next();
             return Ok(());
         };
+        let looked = level.looked.get(index).copied().flatten();
         level.next += 1;
         self.path.truncate(level.path_length);
         push_name(&mut self.path, name.to_bytes());
-        let filter = &self.rules.filter;
-        let excluded = !filter.keeps_all() && filter.excludes(&self.path, level.excluded);
-        if excluded && !filter.may_keep_below_excluded() {
+        let excluded = self.rules.excludes(&self.path, level.excluded);
+        if excluded && !self.rules.filter.may_keep_below_excluded() {
             return Ok(());
         }
         if self.path.len() > limits::PATH_MAX {
             self.notes.unread(&self.path, "its path is longer than a recovery point can hold");
             return Ok(());
         }
-        match Stat::at(&dir.fd, name) {
+        if told == Told::Directory
+            && index < level.offered
+            && let Some(found) = self.ahead.arrive(Place { depth, index }, self.rules, &mut self.buffer)
+        {
+            return self.enter_listed(*found, None, excluded);
+        }
+        match looked.map_or_else(|| Stat::at(&dir.fd, name), Ok) {
             Ok(stat) if stat.kind == FileType::Directory => self.directory(stat, excluded),
             Ok(_) if excluded => Ok(()),
             Ok(stat) => self.other(stat),
@@ -256,7 +302,7 @@ impl<'a> Walk<'a> {
 
     /// Something that is not a directory.
     fn other(&mut self, stat: Stat) -> Result<(), Stopped> {
-        if self.is_foreign(&stat) {
+        if self.rules.is_foreign(&stat) {
             self.notes.left_out(&self.path, "it is on another file system");
             return Ok(());
         }
@@ -272,22 +318,6 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn is_foreign(&self, stat: &Stat) -> bool {
-        !self.rules.cross_file_systems && (stat.device != self.root_device || stat.mount_root)
-    }
-
-    /// Why a directory is kept without what is in it, if it is.
-    fn not_entered(&self, stat: &Stat) -> Option<String> {
-        let given = self.rules.never_entered.iter().find(|n| (n.device, n.inode) == stat.identity());
-        match given {
-            Some(never) => Some(format!("what is in it was left out: it is {}", never.reason)),
-            None if self.is_foreign(stat) => {
-                Some("what is in it was left out: another file system is mounted there".to_owned())
-            }
-            None => None,
-        }
-    }
-
     /// A directory below the root: enters it, or says why not.
     fn directory(&mut self, mut stat: Stat, excluded: bool) -> Result<(), Stopped> {
         let unsaid = self.levels.iter().rev().take_while(|l| l.unsaid.is_some()).count();
@@ -295,7 +325,7 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         for _ in 0..LOOKS {
-            if let Some(reason) = self.not_entered(&stat) {
+            if let Some(reason) = self.rules.not_entered(&stat) {
                 return if excluded { Ok(()) } else { self.kept_empty(stat, &reason) };
             }
             match self.open_last() {
@@ -363,14 +393,21 @@ impl<'a> Walk<'a> {
         self.enter(stat, dir, excluded)
     }
 
-    /// Lists an open directory, makes its item, and goes down into it.
+    /// Lists an open directory and goes down into it.
     fn enter(&mut self, stat: Stat, dir: Arc<Dir>, excluded: bool) -> Result<(), Stopped> {
-        let (mut names, fault) = Listing::read(&dir.fd, &mut self.buffer);
+        let (names, fault) = Listing::read(&dir.fd, &mut self.buffer);
+        self.enter_listed(Scouted { stat, dir, names, looked: Vec::new() }, fault, excluded)
+    }
+
+    /// Makes the item of a directory that was listed, and goes down into it.
+    fn enter_listed(&mut self, listed: Scouted, fault: Option<io::Error>, excluded: bool) -> Result<(), Stopped> {
+        let Scouted { stat, dir, mut names, mut looked } = listed;
         if let Some(error) = &fault {
             self.notes.unread(&self.path, format!("not all of its names could be listed: {error}"));
         }
         if self.rules.exclude_caches && names.contains(CACHE_TAG) && is_cache(&dir) {
             names.keep_only(CACHE_TAG);
+            looked.clear();
             if !excluded {
                 self.notes.left_out(&self.path, "what is in it was left out: it is marked as a cache by CACHEDIR.TAG");
             }
@@ -382,6 +419,8 @@ impl<'a> Walk<'a> {
             identity: stat.identity(),
             names,
             next: 0,
+            offered: 0,
+            looked,
             path_length: self.path.len(),
             excluded,
             unsaid: None,
@@ -398,7 +437,30 @@ impl<'a> Walk<'a> {
             self.levels.push(level);
         }
         self.close_far_ones();
+        self.offer_next();
         Ok(())
+    }
+
+    /// Tells the scout which directories come next in the innermost one.
+    fn offer_next(&mut self) {
+        let depth = self.levels.len();
+        let Some(level) = self.levels.last_mut() else { return };
+        let Some(dir) = &level.dir else { return };
+        level.offered = level.offered.max(level.next);
+        let mut room = self.ahead.room(depth);
+        while room > 0
+            && let Some((name, told)) = level.names.get_told(level.offered)
+        {
+            if told == Told::Directory {
+                self.path.truncate(level.path_length);
+                push_name(&mut self.path, name.to_bytes());
+                if !self.rules.excludes(&self.path, level.excluded) {
+                    self.ahead.offer(Place { depth, index: level.offered }, dir, name);
+                    room -= 1;
+                }
+            }
+            level.offered += 1;
+        }
     }
 
     fn close_far_ones(&mut self) {
@@ -411,6 +473,7 @@ impl<'a> Walk<'a> {
 
     /// Leaves the innermost directory, and opens the one around it again if it was closed.
     fn leave(&mut self) {
+        self.ahead.left(self.levels.len());
         let Some(left) = self.levels.pop() else { return };
         let Some(index) = self.levels.len().checked_sub(1) else { return };
         if self.levels[index].dir.is_some() {

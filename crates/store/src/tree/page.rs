@@ -219,6 +219,13 @@ pub(super) fn put_list_ref(out: &mut Vec<u8>, list: &ListRef) {
     put_number(out, list.length);
 }
 
+/// The bytes of a page of entries.
+pub(crate) fn encode_leaf(entries: &[Entry]) -> Vec<u8> {
+    let mut builder = LeafBuilder::default();
+    entries.iter().for_each(|entry| builder.push(entry));
+    builder.take()
+}
+
 /// The bytes of a directory page.
 pub(crate) fn encode_directory(level: u8, children: &[Child]) -> Vec<u8> {
     let mut out = vec![VERSION, level];
@@ -369,9 +376,7 @@ fn directory(input: &mut Input<'_>) -> Option<Vec<Child>> {
 pub fn fuzz_page(bytes: &[u8]) {
     match parse(bytes) {
         Some(Page::Leaf(entries)) => {
-            let mut builder = LeafBuilder::default();
-            entries.iter().for_each(|entry| builder.push(entry));
-            assert_eq!(parse(&builder.take()), Some(Page::Leaf(entries)));
+            assert_eq!(parse(&encode_leaf(&entries)), Some(Page::Leaf(entries)));
         }
         Some(Page::Directory(level, children)) => {
             assert_eq!(parse(&encode_directory(level, &children)), Some(Page::Directory(level, children)));

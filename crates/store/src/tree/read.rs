@@ -12,6 +12,15 @@ use crate::{
     reader::{Reader, Wanted},
 };
 
+/// The place of an entry in its page, for [`TreeWriter::push_same`](super::TreeWriter::push_same).
+#[derive(Debug, Clone, Copy)]
+pub struct Origin {
+    pub(super) page: BlobId,
+    pub(super) index: usize,
+    /// Entries in the page.
+    pub(super) count: usize,
+}
+
 /// Reads the entries of a point in path order. An iterator; after an error it goes on with the next page that can be
 /// read, so that one lost page does not hide the rest.
 pub struct TreeReader<'a> {
@@ -19,6 +28,9 @@ pub struct TreeReader<'a> {
     /// Pages still to be read, the next one last: page, its level, the path of its first entry.
     pending: Vec<(BlobId, u8, BytePath)>,
     entries: std::vec::IntoIter<Entry>,
+    /// The page that they are of, and how many entries it has. `None`: the last one, which nothing but the end of the tree
+    /// closed.
+    page: Option<(BlobId, usize)>,
     below: BytePath,
     /// A directory whose contents are not wanted.
     skip: Option<BytePath>,
@@ -39,6 +51,7 @@ impl<'a> TreeReader<'a> {
             reader,
             pending: vec![(root.page, root.level, BytePath::root())],
             entries: Vec::new().into_iter(),
+            page: None,
             below: path.clone(),
             skip: None,
             whole: false,
@@ -54,6 +67,12 @@ impl<'a> TreeReader<'a> {
     /// The volume that it reads from.
     pub fn reader(&self) -> &'a Reader {
         self.reader
+    }
+
+    /// Where the entry lay that was given last.
+    pub fn origin(&self) -> Option<Origin> {
+        let (page, count) = self.page?;
+        Some(Origin { page, index: count.checked_sub(self.entries.len() + 1)?, count })
     }
 
     /// Passes over everything below `path`, without reading pages that hold nothing else.
@@ -83,6 +102,7 @@ impl<'a> TreeReader<'a> {
         };
         match self.reader.page(&page).map_err(lost)? {
             Page::Leaf(entries) if level == 0 => {
+                self.page = (!self.pending.is_empty()).then_some((page, entries.len()));
                 let from = entries.partition_point(|entry| entry.path < self.below);
                 self.entries = entries.into_iter();
                 if from > 0 {

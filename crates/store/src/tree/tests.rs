@@ -1,4 +1,4 @@
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use resurgam_model::BytePath;
 
@@ -72,6 +72,68 @@ fn a_changed_entry_costs_its_page_and_those_above() {
     stored(&volume, &entries);
     let after = Reader::new(&volume).unwrap().index().blobs();
     assert!(after - before <= 3, "{}", after - before);
+}
+
+/// Pushes `entries` as a backup does: what stands in the previous point, there, as it was, says where it lay.
+fn stored_after(volume: &Arc<Volume>, previous: &Reader, before: &TreeRoot, entries: &[Entry]) -> TreeRoot {
+    let mut origins = BTreeMap::new();
+    let mut reader = TreeReader::new(previous, before);
+    while let Some(entry) = reader.next() {
+        let entry = entry.unwrap();
+        origins.insert(entry.path.clone(), (entry, reader.origin()));
+    }
+    let session = Session::begin(volume).unwrap();
+    let mut tree = session.tree().unwrap();
+    for entry in entries {
+        match origins.get(&entry.path) {
+            Some((was, Some(origin))) if was == entry => tree.push_same(entry.clone(), *origin).unwrap(),
+            _ => tree.push(entry).unwrap(),
+        }
+    }
+    let root = tree.finish().unwrap();
+    session.finish().unwrap().end().unwrap();
+    root
+}
+
+#[test]
+fn pages_that_come_back_whole_are_those_that_would_be_made() {
+    let volume = new_volume(Arc::new(Memory::default()));
+    let entries = many(3000);
+    let before = stored(&volume, &entries);
+    let reader = Reader::new(&volume).unwrap();
+    // Entries gone, changed and new, each alone and in runs, so that pages break off at every place.
+    let mut variants = vec![entries.clone(), entries[1..].to_vec(), entries[..2990].to_vec(), Vec::new()];
+    for step in [1, 2, 5, 11, 23, 60] {
+        let (mut gone, mut changed, mut new) = (entries.clone(), entries.clone(), entries.clone());
+        for number in (step..3000 - step).step_by(step * 7).rev() {
+            gone.drain(number..number + step.min(gone.len() - number));
+            changed[number].mode ^= 1;
+            let path = format!("{}.new", entries[number].path);
+            new.insert(number + 1, file(&path, 3, Content::Inline(vec![1, 2, 3])));
+        }
+        new.sort_by(|a, b| a.path.cmp(&b.path));
+        variants.extend([gone, changed, new]);
+    }
+    for variant in &variants {
+        let found = stored_after(&volume, &reader, &before, variant);
+        assert_eq!(found, stored(&volume, variant), "{} entries", variant.len());
+        let reader = Reader::new(&volume).unwrap();
+        let all: Vec<Entry> = TreeReader::new(&reader, &found).collect::<Result<_, _>>().unwrap();
+        assert!(all == *variant);
+    }
+}
+
+#[test]
+fn a_page_that_the_volume_has_lost_is_stored_again_although_nothing_changed() {
+    // Both have the same keys, and the second one has none of the pages that the first one's reader finds.
+    let (whole, bare) = (new_volume(Arc::new(Memory::default())), new_volume(Arc::new(Memory::default())));
+    let entries = many(3000);
+    let before = stored(&whole, &entries);
+    let found = stored_after(&bare, &Reader::new(&whole).unwrap(), &before, &entries);
+    assert_eq!(found, before);
+    let reader = Reader::new(&bare).unwrap();
+    let all: Vec<Entry> = TreeReader::new(&reader, &found).collect::<Result<_, _>>().unwrap();
+    assert!(all == entries);
 }
 
 #[test]

@@ -6,11 +6,11 @@ use resurgam_model::{
 };
 
 use super::{
-    TreeRoot, content,
-    page::{Child, LeafBuilder, encode_directory},
+    Origin, TreeRoot, content,
+    page::{Child, LeafBuilder, encode_directory, encode_leaf},
 };
 use crate::{
-    entry::{Content, Entry, Extent, Kind},
+    entry::{BlobId, Content, Entry, Extent, Kind},
     error::StoreError,
     limits::{TREE_PAGE_MIN, TREE_PAGE_TARGET_MAX},
     writer::{Lane, Session},
@@ -20,10 +20,20 @@ use crate::{
 pub struct TreeWriter<'a> {
     lane: Lane<'a>,
     leaf: LeafBuilder,
+    same: Option<Same>,
     open: Option<Sums>,
     /// Path of the entry before, once there was one.
     last: Option<Vec<u8>>,
     levels: Vec<Level>,
+}
+
+/// A page of an earlier point whose entries have all come back so far, from its first on. While there is one, the open
+/// leaf is empty.
+struct Same {
+    page: BlobId,
+    entries: Vec<Entry>,
+    /// Entries in the page.
+    count: usize,
 }
 
 /// What a directory page says of a page below it, while that page grows.
@@ -60,7 +70,7 @@ const CHILDREN_A_PAGE: u64 = 64;
 impl<'a> TreeWriter<'a> {
     pub(crate) fn new(session: &'a Session) -> Result<Self, StoreError> {
         let lane = session.meta_lane()?;
-        Ok(Self { lane, leaf: LeafBuilder::default(), open: None, last: None, levels: Vec::new() })
+        Ok(Self { lane, leaf: LeafBuilder::default(), same: None, open: None, last: None, levels: Vec::new() })
     }
 
     /// Adds the next entry.
@@ -68,6 +78,39 @@ impl<'a> TreeWriter<'a> {
     /// # Errors
     /// Where it is not behind the last one in path order, or the store fails.
     pub fn push(&mut self, entry: &Entry) -> Result<(), StoreError> {
+        self.follow(entry)?;
+        self.make_same();
+        self.leaf.push(entry);
+        let length = self.leaf.len();
+        if length >= TREE_PAGE_TARGET_MAX || (length >= TREE_PAGE_MIN && cut_behind(&entry.path, 0, ENTRIES_A_PAGE)) {
+            self.close_leaf()?;
+        }
+        Ok(())
+    }
+
+    /// Adds the next entry, which is in every byte what a reader of this volume gave, and lay where it said. A page all of
+    /// whose entries come back like that is the page that it was, and is not made again: where a page ends depends on its
+    /// entries alone.
+    ///
+    /// # Errors
+    /// As of [`Self::push`].
+    pub fn push_same(&mut self, entry: Entry, origin: Origin) -> Result<(), StoreError> {
+        let goes_on = match &self.same {
+            Some(same) => (same.page, same.entries.len()) == (origin.page, origin.index),
+            None => self.leaf.is_empty() && origin.index == 0,
+        };
+        if !goes_on {
+            return self.push(&entry);
+        }
+        self.follow(&entry)?;
+        let begin = || Same { page: origin.page, entries: Vec::with_capacity(origin.count), count: origin.count };
+        let same = self.same.get_or_insert_with(begin);
+        same.entries.push(entry);
+        if same.entries.len() == same.count { self.close_same() } else { Ok(()) }
+    }
+
+    /// Counts an entry, which must be behind the last.
+    fn follow(&mut self, entry: &Entry) -> Result<(), StoreError> {
         if self.last.as_ref().is_some_and(|last| compare(last, entry.path.as_bytes()).is_ge()) {
             let last = self.last.as_deref().map(escape);
             return Err(StoreError::Internal(format!("entries out of order: {} came behind {last:?}", entry.path)));
@@ -78,15 +121,30 @@ impl<'a> TreeWriter<'a> {
         if let Kind::File { size, .. } = entry.kind {
             open.bytes += size;
         }
-        self.leaf.push(entry);
-        let length = self.leaf.len();
-        if length >= TREE_PAGE_TARGET_MAX || (length >= TREE_PAGE_MIN && cut_behind(&entry.path, 0, ENTRIES_A_PAGE)) {
-            self.close_leaf()?;
-        }
         let last = self.last.get_or_insert_default();
         last.clear();
         last.extend_from_slice(entry.path.as_bytes());
         Ok(())
+    }
+
+    /// Puts into the open leaf what has come back of a page that is not to be what it was.
+    fn make_same(&mut self) {
+        for entry in self.same.take().into_iter().flat_map(|same| same.entries) {
+            self.leaf.push(&entry);
+        }
+    }
+
+    fn close_same(&mut self) -> Result<(), StoreError> {
+        let Some(same) = &self.same else { return Ok(()) };
+        debug_assert_eq!(self.lane.name(&encode_leaf(&same.entries)), same.page, "the same entries, the same page");
+        let page = same.page;
+        if !self.lane.has(&page) {
+            // Damage has taken it: it is stored again.
+            self.make_same();
+            return self.close_leaf();
+        }
+        self.same = None;
+        self.add_page(page)
     }
 
     /// Turns a list of extents into content: kept in the entry where it is short, in list blobs where it is long.
@@ -96,6 +154,7 @@ impl<'a> TreeWriter<'a> {
 
     /// Ends the stream.
     pub fn finish(mut self) -> Result<TreeRoot, StoreError> {
+        self.make_same();
         if !self.leaf.is_empty() || self.levels.is_empty() {
             self.close_leaf()?;
         }
@@ -115,6 +174,11 @@ impl<'a> TreeWriter<'a> {
 
     fn close_leaf(&mut self) -> Result<(), StoreError> {
         let page = self.lane.put(&self.leaf.take())?;
+        self.add_page(page)
+    }
+
+    /// Names the page that the entries since the last one make.
+    fn add_page(&mut self, page: BlobId) -> Result<(), StoreError> {
         let sums = self.open.take().unwrap_or(Sums { first: BytePath::root(), entries: 0, files: 0, bytes: 0 });
         let child = Child { first: sums.first, page, entries: sums.entries, files: sums.files, bytes: sums.bytes };
         self.add_child(0, child)

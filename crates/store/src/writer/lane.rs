@@ -1,6 +1,6 @@
 //! One thread's way into the volume: hash, look up, gather, compress, seal, check.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::{
     Shared,
@@ -66,9 +66,19 @@ impl<'a> Lane<'a> {
         })
     }
 
+    /// What `bytes` are called as a blob.
+    pub(crate) fn name(&self, bytes: &[u8]) -> BlobId {
+        self.shared.volume.keys().name(self.kind, bytes)
+    }
+
+    /// Whether the volume has the blob.
+    pub(crate) fn has(&self, id: &BlobId) -> bool {
+        self.shared.index.read().unwrap_or_else(PoisonError::into_inner).find(id).is_some()
+    }
+
     /// Stores `bytes` (at most [`BLOB_MAX`]) as a blob unless the volume has it.
     pub fn put(&mut self, bytes: &[u8]) -> Result<BlobId, StoreError> {
-        let id = self.shared.volume.keys().name(self.kind, bytes);
+        let id = self.name(bytes);
         if self.shared.claim(id) {
             self.push(id, bytes)?;
         }
@@ -87,7 +97,7 @@ impl<'a> Lane<'a> {
             let end = start + *length as usize;
             let blob = bytes.get(start..end).filter(|blob| blob.len() <= BLOB_MAX);
             let blob = blob.ok_or_else(|| StoreError::Internal("a run of blobs shorter than they are".to_owned()))?;
-            blobs.push((self.shared.volume.keys().name(self.kind, blob), start..end));
+            blobs.push((self.name(blob), start..end));
             start = end;
         }
         let new: Vec<bool> = blobs.iter().map(|(id, _)| self.shared.claim(*id)).collect();
