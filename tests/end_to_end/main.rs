@@ -24,6 +24,7 @@ mod fidelity;
 mod first_run;
 mod incremental;
 mod kills;
+mod large_files;
 mod month;
 mod native;
 mod postgres;

@@ -28,8 +28,9 @@ use crate::error::SourceError;
 
 /// Shorter files are not worth the lists.
 const IN_PLACE_MIN: u64 = 1 << 20;
-/// New blobs after which the regions that wait for their names are listed.
+/// New blobs, or regions, after which those that wait for their names are listed.
 const BLOBS_AT_ONCE: usize = 256;
+const REGIONS_AT_ONCE: usize = 64;
 
 /// A region that was looked through.
 enum Looked {
@@ -123,7 +124,7 @@ impl Hand<'_> {
             window.truncate(length);
             let region = self.region(previous.get(number), &mut window, hashes, &mut taken, &mut outstanding)?;
             taken.batch.push(region);
-            if taken.blobs.len() >= BLOBS_AT_ONCE {
+            if taken.blobs.len() >= BLOBS_AT_ONCE || taken.batch.len() >= REGIONS_AT_ONCE {
                 outstanding = Outstanding::new(self.list(&mut taken, outstanding)?);
             }
             if length < wanted {
@@ -136,6 +137,7 @@ impl Hand<'_> {
     }
 
     /// Reads a region and hashes its pages. Returns how many bytes there were: fewer if the file became shorter meanwhile.
+    /// What lies in holes is not touched in the window: no page of a hole is ever stored.
     fn read_region(
         &self,
         file: &OwnedFd,
@@ -148,12 +150,10 @@ impl Hand<'_> {
         while position < length {
             let data = if has_holes { next_data(file, start, position..length)? } else { position..length };
             if data.is_empty() {
-                window[position..].fill(0);
                 break;
             }
             // Whole pages: what of one lies in a hole reads as zeros.
             let data = data.start / PAGE * PAGE..data.end.next_multiple_of(PAGE).min(length);
-            window[position..data.start.max(position)].fill(0);
             let read = read_fully(file, &mut window[data.clone()], start + data.start as u64)?;
             self.shared.meter.read.add(read as u64);
             if read < data.len() {
