@@ -8,11 +8,11 @@ Makes the data, then lets each program do each step, one program after the other
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
 are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
 
-With `--out` the page is written after each data set, and beside it, as JSON, every single measurement: data sets that are not asked
+With `--out` the page is written after each round, and beside it, as JSON, every single measurement: data sets that are not asked
 for stay on the page as they were measured before, so that the long one need not be run with the others. `--data ''` measures nothing
 and makes the page anew.
 
-restic comes from Debian; `cargo install rustic-rs bupstash` (with libsodium-dev) and `pip install 'borgbackup<2'` (with libacl1-dev,
+restic comes from Debian; `cargo install --locked rustic-rs bupstash` (with libsodium-dev) and `pip install 'borgbackup<2'` (with libacl1-dev,
 liblz4-dev, libssl-dev, libxxhash-dev and libzstd-dev) make the others.
 """
 
@@ -20,7 +20,6 @@ import argparse
 import datetime
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -45,7 +44,7 @@ def one_round(tool, data, tree, pristine, warm_mb):
 
     def restored(commands):
         taken = cost(commands)
-        shutil.rmtree(tool.work / "to", ignore_errors=True)
+        remove(tool.work / "to")
         return taken
 
     tool.prepare()
@@ -68,22 +67,23 @@ def one_round(tool, data, tree, pristine, warm_mb):
     taken = cost(tool.drop_old())
     taken.store_mb = size_mb(tool.store)
     yield "prune after half was dropped", taken
-    shutil.rmtree(tree)
-    shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
+    remove(tree)
+    copy(pristine, tree)
 
 
-def copy(source, to):
-    """With holes and times as they are."""
-    if os.stat(source).st_size < 1 << 24:
-        return shutil.copy2(source, to)
-    subprocess.run(["cp", "-a", "--sparse=always", source, to], check=True)
-    return to
+def copy(tree, to):
+    """With holes and times as they are. A program of its own: a million files take this one minutes."""
+    subprocess.run(["cp", "-a", "--sparse=always", tree, to], check=True)
 
 
-def how(given, scale, missing, versions):
+def remove(path):
+    subprocess.run(["rm", "-rf", path], check=True)
+
+
+def how(rounds, scale, missing, versions):
     """What the numbers of a data set were got with."""
     return (f"On {datetime.date.today()}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, stores and trees in memory, "
-            f"scale {scale:g}, medians of {given.repeats}: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+            f"scale {scale:g}, medians of {rounds}: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
             + (f" **Not there: {', '.join(missing)}.**" if missing else ""))
 
 
@@ -119,27 +119,28 @@ def main():
             print(f"{data.letter}: making {data.title}", file=sys.stderr)
             scale = float(scales.get(data.letter, scales.get("", 1)))
             data.make(pristine, scale)
-            shutil.copytree(pristine, tree, symlinks=True, copy_function=copy)
+            copy(pristine, tree)
             warm_mb = int(size_mb(tree) * 1.5) + 100
             cp_seconds, lines = limits(tree, base / "work", ROOT / "target/release/examples/limits")
-            measured = Measured(how(given, scale, missing, versions), scale, list(versions), cp_seconds, lines)
+            measured = Measured("", scale, list(versions), cp_seconds, lines)
             for turn in range(given.repeats):
+                measured.how = how(turn + 1, scale, missing, versions)
                 for kind in there:
                     tool = kind(kind.find(), base / "work", tree)
                     for step, cost in one_round(tool, data, tree, pristine, warm_mb):
                         measured.steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
                         print(f"{data.letter} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
                               f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
-                    shutil.rmtree(base / "work")
-            shutil.rmtree(base / "pristine")
-            shutil.rmtree(tree)
-            sets[data.letter] = measured
-            # So that the sets that are done are not lost with one that is not.
-            if kept:
-                save(kept, sets)
-                tell(sets, given.out)
+                    remove(base / "work")
+                sets[data.letter] = measured
+                # So that what is done is not lost with what is not.
+                if kept:
+                    save(kept, sets)
+                    tell(sets, given.out)
+            remove(base / "pristine")
+            remove(tree)
     finally:
-        shutil.rmtree(base, ignore_errors=True)
+        remove(base)
     tell(sets, given.out)
 
 

@@ -28,17 +28,22 @@ class DataSet:
 
     @staticmethod
     def halve(root):
-        files = sorted(p for p in root.rglob("*") if p.is_file())
+        files = files_of(root)
         if len(files) == 1:
-            os.truncate(files[0], files[0].stat().st_size // 2)
+            os.truncate(files[0], os.stat(files[0]).st_size // 2)
         for path in files[: len(files) // 2]:
-            path.unlink()
+            os.unlink(path)
 
     @staticmethod
     def one_file(root):
         """Some file in the middle, as a path below the root."""
-        files = sorted(p for p in root.rglob("*") if p.is_file())
-        return files[len(files) // 2].relative_to(root)
+        files = files_of(root)
+        return Path(files[len(files) // 2]).relative_to(root)
+
+
+def files_of(root):
+    """The paths of all files of a tree that was made here, sorted."""
+    return sorted(os.path.join(folder, name) for folder, _, names in os.walk(root) for name in names)
 
 
 def texts():
@@ -76,8 +81,8 @@ def make_files(root, scale, dice):
 
 
 def change_files(root, dice):
-    files = sorted(p for p in root.rglob("*") if p.is_file())
-    for path in dice.sample(files, max(1, len(files) // 100)):
+    files = files_of(root)
+    for path in map(Path, dice.sample(files, max(1, len(files) // 100))):
         content = path.read_bytes()
         at = dice.randrange(len(content) + 1)
         path.write_bytes(content[:at] + b"changed " + str(dice.random()).encode() + content[at:])

@@ -146,6 +146,13 @@ pub fn compare(a: &[u8], b: &[u8]) -> Ordering {
 
 /// Bytes as text that shows every byte: UTF-8 as it is; control characters, backslashes and stray bytes as `\xNN`.
 pub fn escape(bytes: &[u8]) -> String {
+    // Nearly every name is such, and long listings are made of them.
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\\';
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && bytes.iter().all(is_plain)
+    {
+        return text.to_owned();
+    }
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -8,13 +8,16 @@
 //!      6    2  zero
 //!      8    4  length of what follows the header: ciphertext and tag
 //!     12    4  length of the payload before compression
-//!     16   32  value: keyed BLAKE3 of the compressed payload
+//!     16   32  value: keyed BLAKE3 of the compressed payload, or of what names a stored one
 //!     48   12  nonce
 //!     60    4  first bytes of the BLAKE3 of all above
 //!     64       AES-256-GCM ciphertext, then its tag of 16 bytes
 //! ```
 //! The key of a frame is derived from the sealing key and its value, so frames of different bytes never share a key,
 //! whatever the random number generator does. The volume's id and the header are authenticated with the bytes.
+//!
+//! Blobs that are stored as they are have been hashed for their names. Names and lengths tell their bytes as surely as
+//! one more hash of them would, so the value of such a frame is that of its names ([`Value::Names`]), under a key of its own.
 
 use aws_lc_rs::aead::{Aad, Nonce};
 use resurgam_model::VolumeId;
@@ -79,6 +82,16 @@ impl FrameKind {
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
+}
+
+/// What a frame's value is the hash of; what decides all of its bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Value<'v> {
+    /// The payload itself, as it is sealed.
+    Payload,
+    /// The directory and the names of the blobs of a payload that is not compressed. Only where each name is the hash of
+    /// its blob.
+    Names(&'v [u8]),
 }
 
 /// How much work compressing may be.
@@ -193,7 +206,7 @@ impl<'a> Sealer<'a> {
             return self.seal(kind, &payload);
         }
         payload.resize(payload.len().next_multiple_of(PAGE), 0);
-        self.seal_stored(Vec::new(), kind, &[&payload])
+        self.seal_stored(Vec::new(), kind, &[&payload], Value::Payload)
     }
 
     /// Compresses (where that gains at least 3 %) and seals `payload`: header, ciphertext, tag.
@@ -210,7 +223,8 @@ impl<'a> Sealer<'a> {
         effort: Effort,
     ) -> Result<Vec<u8>, StoreError> {
         let compressed = self.compress(payload, effort)?;
-        self.encrypt(frame, kind, compressed, payload.len(), &[if compressed { &self.room } else { payload }])
+        let parts = [if compressed { &self.room } else { payload }];
+        self.encrypt(frame, kind, compressed, payload.len(), &parts, Value::Payload)
     }
 
     /// Whether compressing seems to gain anything, by what a quarter of the bytes tells.
@@ -238,8 +252,14 @@ impl<'a> Sealer<'a> {
     }
 
     /// Seals a payload that is given in parts as it is, in memory that was used before.
-    pub(crate) fn seal_stored(&self, frame: Vec<u8>, kind: FrameKind, parts: &[&[u8]]) -> Result<Vec<u8>, StoreError> {
-        self.encrypt(frame, kind, false, parts.iter().map(|part| part.len()).sum(), parts)
+    pub(crate) fn seal_stored(
+        &self,
+        frame: Vec<u8>,
+        kind: FrameKind,
+        parts: &[&[u8]],
+        value: Value<'_>,
+    ) -> Result<Vec<u8>, StoreError> {
+        self.encrypt(frame, kind, false, parts.iter().map(|part| part.len()).sum(), parts, value)
     }
 
     /// Seals what another volume's sealer has unsealed, as it was compressed there, in memory that was used before.
@@ -249,7 +269,7 @@ impl<'a> Sealer<'a> {
         kind: FrameKind,
         payload: &Compressed,
     ) -> Result<Vec<u8>, StoreError> {
-        self.encrypt(frame, kind, payload.compressed, payload.plain_length, &[&payload.bytes])
+        self.encrypt(frame, kind, payload.compressed, payload.plain_length, &[&payload.bytes], Value::Payload)
     }
 
     /// Whether a frame opens to this payload, as it was compressed.
@@ -273,6 +293,7 @@ impl<'a> Sealer<'a> {
         compressed: bool,
         plain_length: usize,
         parts: &[&[u8]],
+        value: Value<'_>,
     ) -> Result<Vec<u8>, StoreError> {
         frame.clear();
         frame.reserve_exact(grained(HEADER + parts.iter().map(|part| part.len()).sum::<usize>() + TAG));
@@ -284,7 +305,10 @@ impl<'a> Sealer<'a> {
             compressed,
             sealed_length: u32::try_from(frame.len() - HEADER + TAG).map_err(too_long)?,
             plain_length: u32::try_from(plain_length).map_err(too_long)?,
-            value: *blake3::keyed_hash(&self.keys.frame_value, &frame[HEADER..]).as_bytes(),
+            value: match value {
+                Value::Payload => *blake3::keyed_hash(&self.keys.frame_value, &frame[HEADER..]).as_bytes(),
+                Value::Names(names) => *blake3::keyed_hash(&self.keys.frame_names, names).as_bytes(),
+            },
             nonce: keys::random()?,
         };
         let encoded = header.encode();
@@ -476,8 +500,25 @@ mod tests {
         bytes[800_000..].fill(7);
         assert!(sealer.seems_to_compress(&bytes).unwrap());
         let parts = bytes.split_at(300_000);
-        let frame = sealer.seal_stored(Vec::new(), FrameKind::Data, &[parts.0, parts.1]).unwrap();
+        let frame = sealer.seal_stored(Vec::new(), FrameKind::Data, &[parts.0, parts.1], Value::Payload).unwrap();
         assert_eq!(sealer.open(&frame, FrameKind::Data, bytes.len()), Some(bytes));
+    }
+
+    #[test]
+    fn frames_share_a_key_only_where_their_values_are_of_the_same() {
+        let keys = test_keys();
+        let mut sealer = test_sealer(&keys);
+        let (payload, names) = ([5; 100], [6; 36]);
+        let values = [Value::Payload, Value::Names(&names), Value::Names(&names[1..]), Value::Names(&payload)];
+        let frames = values.map(|value| sealer.seal_stored(Vec::new(), FrameKind::Data, &[&payload], value).unwrap());
+        let value_of = |frame: &[u8]| FrameHeader::parse(frame).unwrap().value;
+        for (place, frame) in frames.iter().enumerate() {
+            assert_eq!(sealer.open(frame, FrameKind::Data, 100).as_deref(), Some(&payload[..]));
+            assert!(frames[..place].iter().all(|other| value_of(other) != value_of(frame)));
+        }
+        let again = sealer.seal_stored(Vec::new(), FrameKind::Data, &[&payload], Value::Names(&names)).unwrap();
+        assert_eq!(value_of(&again), value_of(&frames[1]));
+        assert_ne!(again, frames[1], "a nonce of its own");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub mod context {
     pub const GEAR: &str = "resurgam v1 gear table";
     /// The value that a frame's key is derived from.
     pub const FRAME_VALUE: &str = "resurgam v1 frame value";
+    /// The same of a frame whose value is that of its blobs' names.
+    pub const FRAME_NAMES: &str = "resurgam v1 frame value of names";
     /// The keys of frames.
     pub const FRAME_KEY: &str = "resurgam v1 frame key";
     /// The key that seals a server's slot.
@@ -88,6 +90,7 @@ pub struct Derived {
     meta_id: [u8; 32],
     gear: [u8; 32],
     pub(crate) frame_value: [u8; 32],
+    pub(crate) frame_names: [u8; 32],
     pub(crate) frame_key: [u8; 32],
 }
 
@@ -99,6 +102,7 @@ impl Derived {
             meta_id: keys.identity.derive(context::META_ID),
             gear: keys.identity.derive(context::GEAR),
             frame_value: keys.sealing.derive(context::FRAME_VALUE),
+            frame_names: keys.sealing.derive(context::FRAME_NAMES),
             frame_key: keys.sealing.derive(context::FRAME_KEY),
         }
     }
@@ -154,7 +158,8 @@ impl Derived {
 
 impl Drop for Derived {
     fn drop(&mut self) {
-        for key in [&mut self.data_id, &mut self.meta_id, &mut self.gear, &mut self.frame_value, &mut self.frame_key] {
+        let Self { data_id, meta_id, gear, frame_value, frame_names, frame_key } = self;
+        for key in [data_id, meta_id, gear, frame_value, frame_names, frame_key] {
             key.zeroize();
         }
     }

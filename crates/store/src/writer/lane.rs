@@ -10,7 +10,7 @@ use crate::{
     codec::number_length,
     entry::BlobId,
     error::StoreError,
-    frame::{Compressed, Effort, Sealer},
+    frame::{Compressed, Effort, Sealer, Value},
     keys::{self, Secret},
     limits::{
         BLOB_MAX, CHUNK_MIN, FILLED_FRAME, FRAME_BLOBS_MAX, FRAME_FULL, FRAME_MAX, FRAME_TARGET, META_FRAME_TARGET,
@@ -132,7 +132,10 @@ impl<'a> Lane<'a> {
         let plain_length = directory.len() + self.open.len();
         // Compressed filling would tell how much of the frame it is.
         let bytes = if filled || !self.may_compress()? {
-            self.sealer.seal_stored(self.queue.room(), self.kind.frame(), &[&directory, &self.open])?
+            let names: Vec<u8> = directory.iter().copied().chain(blobs.iter().flat_map(|(id, _)| id.0)).collect();
+            // Where frames are filled up there are blobs whose names do not tell their bytes.
+            let value = if self.shared.volume.is_filled() { Value::Payload } else { Value::Names(&names) };
+            self.sealer.seal_stored(self.queue.room(), self.kind.frame(), &[&directory, &self.open], value)?
         } else {
             self.open.reserve_exact(directory.len());
             self.open.splice(..0, directory);
