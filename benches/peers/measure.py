@@ -20,8 +20,8 @@ class Cost:
 
 
 def limits(tree, work, program):
-    """What the machine can do with a tree at best: copying it, compressing it, and what one thread does with its bytes.
-    Gives the seconds of `cp -a`, and all as lines of text."""
+    """What the machine can do with a tree at best: copying it, compressing it, looking at each file, and what one thread does
+    with its bytes. Gives the seconds of `cp -a`, and all as lines of text."""
     lines, seconds = [], []
     for name, line in (("cp -a", f"cp -a --sparse=auto '{tree}' '{work}/copy'"),
                        ("tar and zstd -3 -T2", f"tar cSf - -C '{tree}' . | zstd -q -3 -T2 > '{work}/packed'")):
@@ -32,6 +32,11 @@ def limits(tree, work, program):
         seconds.append(time.monotonic() - began)
         lines.append(f"{name:24} {seconds[-1]:6.2f} s, {size_mb(work):.0f} MB")
         shutil.rmtree(work)
+    before, began = os.times(), time.monotonic()
+    subprocess.run(["find", tree, "-newermt", "2100-01-01"], check=True)
+    wall, after = time.monotonic() - began, os.times()
+    cpu = sum(after[2:4]) - sum(before[2:4])
+    lines.append(f"{'a look at each file':24} {wall:6.2f} s, {cpu:.2f} CPU s")
     if os.access(program, os.X_OK):
         said = subprocess.run([program, tree], check=True, capture_output=True, text=True).stdout
         lines += ["One thread, GB/s:", *said.splitlines()]

@@ -24,6 +24,10 @@ class Measured:
     # {step: {program: [Cost]}}
     steps: dict = field(default_factory=dict)
 
+    def rounds(self):
+        """How many there are of every step."""
+        return min((len(costs) for by_tool in self.steps.values() for costs in by_tool.values()), default=0)
+
     def medians(self):
         return {step: {name: middle(costs) for name, costs in by_tool.items()} for step, by_tool in self.steps.items()}
 
