@@ -190,11 +190,9 @@ pub(crate) fn packs_present(backend: &dyn Backend) -> Result<HashMap<PackId, u64
 /// How a segment of the listing comes to be at hand.
 type Hold = fn(&Volume, &mut Sealer<'_>, &Listed) -> Result<Part, StoreError>;
 
-/// A segment as it is held on this machine: its table, or else what the volume says.
+/// A segment as it is held on this machine, in memory or as a table, or else what the volume says.
 pub(crate) fn hold_segment(volume: &Volume, sealer: &mut Sealer<'_>, listed: &Listed) -> Result<Part, StoreError> {
-    if volume.tables().is_for(listed.length)
-        && let Some(part) = volume.tables().open(volume.id(), &listed.name)
-    {
+    if let Some(part) = volume.tables().open(volume.id(), &listed.name) {
         return Ok(part);
     }
     hold_payload(volume, listed, &read_segment(volume, sealer, &listed.name)?)
@@ -202,11 +200,7 @@ pub(crate) fn hold_segment(volume: &Volume, sealer: &mut Sealer<'_>, listed: &Li
 
 fn hold_payload(volume: &Volume, listed: &Listed, payload: &[u8]) -> Result<Part, StoreError> {
     let payload = Payload::parse(payload).ok_or_else(|| no_segment(&listed.name))?;
-    Ok(if volume.tables().is_for(listed.length) {
-        volume.tables().lay_out(volume.id(), Some(&listed.name), &payload)
-    } else {
-        payload.to_segment().into()
-    })
+    Ok(volume.tables().hold_read(volume.id(), listed, &payload))
 }
 
 /// The payload of a segment.

@@ -1,18 +1,21 @@
 //! Where tables of long segments are kept: in a directory of this machine, one for each volume, or nowhere, and then each
 //! is made anew in a file without a name. Where there is no room for one, the segment is held in memory.
+//!
+//! Segments never change under their names. So whoever loads the index again while somebody in this process has it, as each
+//! backup does that compares with a point before, shares the segments that are held, and reads none twice.
 
 use std::{
     collections::{HashMap, HashSet},
     fs::{self, File, OpenOptions},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use resurgam_model::VolumeId;
 use rustix::fs::{Mode, OFlags};
 
-use super::{BLOB_BYTES, INDEX, Part, Payload, Segment, table::Table};
+use super::{BLOB_BYTES, INDEX, Part, Payload, Segment, part::Elsewhere, table::Table};
 use crate::{backend::Listed, keys};
 
 /// Sealed segments from this length on are laid out as tables: about 200,000 blobs.
@@ -25,13 +28,13 @@ const NAMELESS_IN: &str = "/var/tmp";
 pub struct Tables {
     directory: Option<PathBuf>,
     long: u64,
-    /// Tables that somebody in this process has open: whoever loads the index again shares what is in memory of them.
-    open: Arc<Mutex<HashMap<String, Weak<Table>>>>,
+    /// Segments that somebody in this process holds, by their objects.
+    held: Arc<Mutex<HashMap<String, Elsewhere>>>,
 }
 
 impl Default for Tables {
     fn default() -> Self {
-        Self { directory: None, long: LONG, open: Arc::default() }
+        Self { directory: None, long: LONG, held: Arc::default() }
     }
 }
 
@@ -52,52 +55,58 @@ impl Tables {
         sealed_length >= self.long
     }
 
-    /// The table of a segment, if it was kept and is sound.
+    /// The segment that lies in this object, if somebody holds it, or if its table was kept and is sound.
     pub(crate) fn open(&self, volume: VolumeId, object: &str) -> Option<Part> {
-        let shared = self.opened().get(object).and_then(Weak::upgrade).filter(|table| table.check().is_ok());
-        if let Some(table) = shared {
-            return Some(Part::OnDisk(table));
+        if let Some(part) = self.held().get(object).and_then(Elsewhere::part) {
+            return Some(part);
         }
         let path = self.path(object)?;
         let file = File::open(&path).ok()?;
-        Some(self.share(object, Table::open(file, path, &whose(volume, object))?))
+        let table = Table::open(file, path, &whose(volume, object))?;
+        Some(self.share(Some(object), Part::OnDisk(Arc::new(table))))
     }
 
-    fn opened(&self) -> MutexGuard<'_, HashMap<String, Weak<Table>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, HashMap<String, Elsewhere>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn share(&self, object: &str, table: Table) -> Part {
-        let table = Arc::new(table);
-        let mut opened = self.opened();
-        opened.retain(|_, table| table.strong_count() > 0);
-        opened.insert(object.to_owned(), Arc::downgrade(&table));
-        Part::OnDisk(table)
+    /// Lets others have the segment, where it lies in an object.
+    fn share(&self, object: Option<&str>, part: Part) -> Part {
+        if let Some(object) = object {
+            let mut held = self.held();
+            held.retain(|_, part| part.is_held());
+            held.insert(object.to_owned(), (&part).into());
+        }
+        part
     }
 
     /// A segment that is in memory, in the form that suits its length; with its name and length in the volume, where it
     /// has them.
     pub(crate) fn hold(&self, volume: VolumeId, stored: Option<(&str, u64)>, segment: Segment) -> Part {
         let length = stored.map_or((segment.blobs.len() * BLOB_BYTES) as u64, |(_, length)| length);
-        if !self.is_for(length) {
-            return segment.into();
+        let object = stored.map(|(object, _)| object);
+        if self.is_for(length)
+            && let Some(payload) = Payload::parse(&segment.encode())
+        {
+            return self.lay_out(volume, object, &payload);
         }
-        let payload = segment.encode();
-        match Payload::parse(&payload) {
-            Some(payload) => self.lay_out(volume, stored.map(|(object, _)| object), &payload),
-            None => segment.into(),
+        self.share(object, segment.into())
+    }
+
+    /// What was read of the segment in this object, in the form that suits its length there.
+    pub(crate) fn hold_read(&self, volume: VolumeId, stored: &Listed, payload: &Payload<'_>) -> Part {
+        if self.is_for(stored.length) {
+            return self.lay_out(volume, Some(&stored.name), payload);
         }
+        self.share(Some(&stored.name), payload.to_segment().into())
     }
 
     /// A segment as a table, which is kept where the segment has a name in the volume.
-    pub(crate) fn lay_out(&self, volume: VolumeId, object: Option<&str>, payload: &Payload<'_>) -> Part {
+    fn lay_out(&self, volume: VolumeId, object: Option<&str>, payload: &Payload<'_>) -> Part {
         let kept = object.and_then(|object| lay_out(&self.path(object)?, &whose(volume, object), payload));
         let nameless = || Table::lay_out(nameless()?, &whose(volume, ""), payload).ok();
-        match (kept.or_else(nameless), object) {
-            (Some(table), Some(object)) => self.share(object, table),
-            (Some(table), None) => Part::OnDisk(Arc::new(table)),
-            (None, _) => payload.to_segment().into(),
-        }
+        let table = kept.or_else(nameless);
+        self.share(object, table.map_or_else(|| payload.to_segment().into(), |table| Part::OnDisk(Arc::new(table))))
     }
 
     /// Lets go of the tables of segments that the volume does not list any more.

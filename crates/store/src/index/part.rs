@@ -1,6 +1,10 @@
-//! A segment in the form in which it is at hand: in memory, or as a table on disk.
+//! A segment in the form in which it is at hand: in memory, or as a table on disk. Whoever loads the index again in one
+//! process shares it.
 
-use std::{ops::Range, sync::Arc};
+use std::{
+    ops::Range,
+    sync::{Arc, Weak},
+};
 
 use super::{IndexedPack, Located, Segment, fanout::Fanout, table::Table};
 use crate::{entry::BlobId, error::StoreError};
@@ -10,21 +14,62 @@ const TOGETHER: usize = 2;
 
 #[derive(Debug)]
 pub(crate) enum Part {
-    InMemory(Segment, Fanout),
+    InMemory(Arc<Sorted>),
     OnDisk(Arc<Table>),
+}
+
+/// A segment in memory, and where in it names begin that share their first bits.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    segment: Segment,
+    fanout: Fanout,
+}
+
+/// A part that is there for as long as somebody else holds it.
+#[derive(Debug)]
+pub(super) enum Elsewhere {
+    InMemory(Weak<Sorted>),
+    OnDisk(Weak<Table>),
+}
+
+impl Elsewhere {
+    /// The part, if it is held and could be read so far.
+    pub(super) fn part(&self) -> Option<Part> {
+        let part = match self {
+            Self::InMemory(sorted) => Part::InMemory(sorted.upgrade()?),
+            Self::OnDisk(table) => Part::OnDisk(table.upgrade()?),
+        };
+        part.check().is_ok().then_some(part)
+    }
+
+    pub(super) fn is_held(&self) -> bool {
+        match self {
+            Self::InMemory(sorted) => sorted.strong_count() > 0,
+            Self::OnDisk(table) => table.strong_count() > 0,
+        }
+    }
+}
+
+impl From<&Part> for Elsewhere {
+    fn from(part: &Part) -> Self {
+        match part {
+            Part::InMemory(sorted) => Self::InMemory(Arc::downgrade(sorted)),
+            Part::OnDisk(table) => Self::OnDisk(Arc::downgrade(table)),
+        }
+    }
 }
 
 impl From<Segment> for Part {
     fn from(segment: Segment) -> Self {
         let fanout = Fanout::of(segment.blobs.iter().map(|blob| blob.id), TOGETHER);
-        Self::InMemory(segment, fanout)
+        Self::InMemory(Arc::new(Sorted { segment, fanout }))
     }
 }
 
 impl Part {
     pub(crate) fn packs(&self) -> &[IndexedPack] {
         match self {
-            Self::InMemory(segment, _) => &segment.packs,
+            Self::InMemory(sorted) => &sorted.segment.packs,
             Self::OnDisk(table) => table.packs(),
         }
     }
@@ -32,7 +77,7 @@ impl Part {
     /// Frames that its blobs lie in.
     pub(crate) fn frames(&self) -> usize {
         match self {
-            Self::InMemory(segment, _) => segment.frames.len(),
+            Self::InMemory(sorted) => sorted.segment.frames.len(),
             Self::OnDisk(table) => table.frames(),
         }
     }
@@ -40,7 +85,7 @@ impl Part {
     /// Blobs.
     pub(crate) fn len(&self) -> usize {
         match self {
-            Self::InMemory(segment, _) => segment.blobs.len(),
+            Self::InMemory(sorted) => sorted.segment.blobs.len(),
             Self::OnDisk(table) => table.len(),
         }
     }
@@ -48,7 +93,7 @@ impl Part {
     /// Positions of the names that begin as this one does.
     pub(super) fn near(&self, id: &BlobId) -> Range<usize> {
         match self {
-            Self::InMemory(_, fanout) => fanout.near(id),
+            Self::InMemory(sorted) => sorted.fanout.near(id),
             Self::OnDisk(table) => table.near(id),
         }
     }
@@ -56,7 +101,7 @@ impl Part {
     /// Something of what [`Part::positions`] looks at from this position on.
     pub(super) fn touch(&self, position: usize) -> u16 {
         match self {
-            Self::InMemory(segment, _) => segment.blobs.get(position).map_or(0, |blob| u16::from(blob.id.0[0])),
+            Self::InMemory(sorted) => sorted.segment.blobs.get(position).map_or(0, |blob| u16::from(blob.id.0[0])),
             Self::OnDisk(table) => table.print(position),
         }
     }
@@ -64,9 +109,10 @@ impl Part {
     /// Where copies of a blob may be, near which it is; rarely, another blob is in such a place.
     pub(super) fn positions(&self, near: Range<usize>, id: &BlobId) -> Range<usize> {
         match self {
-            Self::InMemory(segment, _) => {
-                let from = near.start + segment.blobs[near.clone()].partition_point(|blob| blob.id < *id);
-                let count = segment.blobs[from..near.end].iter().take_while(|blob| blob.id == *id).count();
+            Self::InMemory(sorted) => {
+                let blobs = &sorted.segment.blobs;
+                let from = near.start + blobs[near.clone()].partition_point(|blob| blob.id < *id);
+                let count = blobs[from..near.end].iter().take_while(|blob| blob.id == *id).count();
                 from..from + count
             }
             Self::OnDisk(table) => table.positions(near, id),
@@ -76,7 +122,8 @@ impl Part {
     /// The blob at a position. `None`: the table cannot be read there, as [`Part::check`] will say.
     pub(super) fn read(&self, ordinal: usize, position: usize) -> Option<Located> {
         match self {
-            Self::InMemory(segment, _) => {
+            Self::InMemory(sorted) => {
+                let segment = &sorted.segment;
                 let blob = segment.blobs[position];
                 let frame = segment.frames[blob.frame as usize];
                 Some(Located { pack: segment.packs[frame.pack as usize], frame, blob, position: (ordinal, position) })

@@ -200,6 +200,20 @@ fn a_damaged_table_never_answers_wrongly() {
 }
 
 #[test]
+fn what_somebody_holds_is_shared_and_nothing_is_held_longer() {
+    let name = |number: u32| BlobId(*blake3::hash(&number.to_le_bytes()).as_bytes());
+    for tables in [Tables::default(), Tables::default().from_length(0)] {
+        let held = tables.hold(volume(), Some(("index/ab", 1)), segment_of(60, &name));
+        let shared = tables.open(volume(), "index/ab").unwrap();
+        assert_eq!(shared.packs().as_ptr(), held.packs().as_ptr(), "the same memory");
+        drop(held);
+        assert!(tables.open(volume(), "index/ab").is_some());
+        drop(shared);
+        assert!(tables.open(volume(), "index/ab").is_none());
+    }
+}
+
+#[test]
 fn what_is_merged_is_bounded() {
     let made = groups(vec![3, 3, 5, 1, 9, 2, 2, 20, 1], 8, |blobs| *blobs);
     assert_eq!(made, [vec![3, 3], vec![5, 1], vec![9], vec![2, 2], vec![20], vec![1]]);
