@@ -8,10 +8,10 @@ Makes the data, then lets each program do each step, one program after the other
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
 are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
 
-With `--out` the page is written after each round, and beside it, as JSON, every single measurement: data sets that are not asked
-for stay on the page as they were measured before, so that the long one need not be run with the others. With `--more`, rounds are
-added to those that are there, until they are as many as `--repeats` says: the million tiny files take a round of an hour on a slow
-machine. `--data ''` measures nothing and makes the page anew.
+With `--out` the page is written after each program's round, and beside it, as JSON, every single measurement: data sets that are
+not asked for stay on the page as they were measured before, so that the long one need not be run with the others. With `--more`,
+rounds are added to those that are there, until each program asked for has as many as `--repeats` says: the million tiny files take a
+round of an hour on a slow machine. `--data ''` measures nothing and makes the page anew.
 
 restic comes from Debian; `cargo install --locked rustic-rs bupstash` (with libsodium-dev) and `pip install 'borgbackup<2'` (with libacl1-dev,
 liblz4-dev, libssl-dev, libxxhash-dev and libzstd-dev) make the others.
@@ -82,11 +82,15 @@ def remove(path):
     subprocess.run(["rm", "-rf", path], check=True)
 
 
-def how(began, rounds, scale, missing, versions):
+def how(began, measured, missing, versions):
     """What the numbers of a data set were got with; `began` is the day of the first round."""
     days = began if began == str(datetime.date.today()) else f"{began} to {datetime.date.today()}"
+    rounds = {name: measured.rounds(name) for name in measured.tools}
+    most = max(rounds.values())
+    fewer = "".join(f" (**{name} of {count}**)" for name, count in rounds.items() if count < most)
+    programs = ", ".join(f"{name} {versions.get(name, '?')}" for name in measured.tools)
     return (f"On {days}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, stores and trees in memory, "
-            f"scale {scale:g}, medians of {rounds}: " + ", ".join(f"{name} {version}" for name, version in versions.items()) + "."
+            f"scale {measured.scale:g}, medians of {most}{fewer}: {programs}."
             + (f" **Not there: {', '.join(missing)}.**" if missing else ""))
 
 
@@ -105,18 +109,20 @@ def main():
     ask.add_argument("--scale", action="append", default=[], metavar="[LETTER=]PART",
                      help="a part of the sizes: of all data sets, or of one")
     ask.add_argument("--repeats", type=int, default=3)
-    ask.add_argument("--more", action="store_true", help="add rounds to those that `--out` has, of the same scale and programs")
+    ask.add_argument("--more", action="store_true",
+                     help="add rounds to those that `--out` has, of the same scale and at least these programs")
     ask.add_argument("--out", type=Path, help="where the page goes; otherwise to standard output")
     given = ask.parse_args()
     os.environ.setdefault("RESURGAM_BIN", str(ROOT / "target/release/resurgam"))
     asked = given.tools.split(",") if given.tools else [tool.name for tool in TOOLS]
-    there = [tool for tool in TOOLS if tool.name in asked and tool.find() and os.access(tool.find(), os.X_OK)]
+    installed = [tool for tool in TOOLS if tool.find() and os.access(tool.find(), os.X_OK)]
+    there = [tool for tool in installed if tool.name in asked]
     missing = [tool.name for tool in TOOLS if tool.name in asked and tool not in there]
     base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", "/dev/shm")))
     scales = dict(part.rpartition("=")[::2] for part in given.scale)
     kept = given.out and given.out.with_suffix(".json")
     sets = load(kept) if kept else {}
-    versions = {kind.name: kind.version() for kind in there}
+    versions = {kind.name: kind.version() for kind in installed}
     try:
         for data in (data for data in DATA_SETS if data.letter in given.data):
             pristine, tree = base / "pristine" / data.letter, base / data.letter
@@ -126,25 +132,25 @@ def main():
             copy(pristine, tree)
             warm_mb = int(size_mb(tree) * 1.5) + 100
             cp_seconds, lines = limits(tree, base / "work", ROOT / "target/release/examples/limits")
-            measured, before = Measured("", scale, list(versions), cp_seconds, lines), sets.get(data.letter)
+            measured, before = Measured("", scale, [kind.name for kind in there], cp_seconds, lines), sets.get(data.letter)
             began = str(datetime.date.today())
-            if given.more and before and (before.scale, before.tools) == (measured.scale, measured.tools):
+            if given.more and before and before.scale == scale and set(measured.tools) <= set(before.tools):
                 measured, began = before, re.search(r"\d{4}-\d\d-\d\d", before.how).group()
                 measured.cp_seconds, measured.limits = cp_seconds, lines
-            for turn in range(measured.rounds(), given.repeats):
-                measured.how = how(began, turn + 1, scale, missing, versions)
-                for kind in there:
+            for turn in range(min(measured.rounds(kind.name) for kind in there), given.repeats):
+                for kind in (kind for kind in there if measured.rounds(kind.name) <= turn):
                     tool = kind(kind.find(), base / "work", tree)
                     for step, cost in one_round(tool, data, tree, pristine, warm_mb):
                         measured.steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
                         print(f"{data.letter} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
                               f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
                     remove(base / "work")
-                sets[data.letter] = measured
-                # So that what is done is not lost with what is not.
-                if kept:
-                    save(kept, sets)
-                    tell(sets, given.out)
+                    # So that what is done is not lost with what is not.
+                    measured.how = how(began, measured, missing, versions)
+                    sets[data.letter] = measured
+                    if kept:
+                        save(kept, sets)
+                        tell(sets, given.out)
             remove(base / "pristine")
             remove(tree)
     finally:

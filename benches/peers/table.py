@@ -24,9 +24,9 @@ class Measured:
     # {step: {program: [Cost]}}
     steps: dict = field(default_factory=dict)
 
-    def rounds(self):
-        """How many there are of every step."""
-        return min((len(costs) for by_tool in self.steps.values() for costs in by_tool.values()), default=0)
+    def rounds(self, name):
+        """How many of them a program ended: as often as it did the step that it did least."""
+        return min((len(by_tool[name]) for by_tool in self.steps.values() if name in by_tool), default=0)
 
     def medians(self):
         return {step: {name: middle(costs) for name, costs in by_tool.items()} for step, by_tool in self.steps.items()}
@@ -81,7 +81,7 @@ def page(sets, bounds):
             ratios = ", ".join(ratio(ours, peers, name) for name in ("wall", "cpu", "peak_mb")) if ours else "-"
             lines.append(f"| {step} | " + " | ".join(cell(costs.get(name)) for name in names) + f" | {ratios} |")
         lines += ["", "Limits:", "", "```", *measured.limits, "```", ""]
-    if all("resurgam" in one.tools and len(one.tools) > 1 for _, one in there):
+    if all("resurgam" in one.tools and len(one.tools) > 1 and all(map(one.rounds, one.tools)) for _, one in there):
         lines += ["## What was to be reached", "", "What is reached is **bold**; - is where a goal does not apply, or the best peer takes less "
                   "than 0.05 s.", "",
                   *goals([Set(data.letter, one.scale, one.medians(), one.cp_seconds) for data, one in there]), ""]
