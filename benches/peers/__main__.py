@@ -8,8 +8,8 @@ Makes the data, then lets each program do each step, one program after the other
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
 are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
 
-With `--out` the page is written after each program's round, and beside it, as JSON, every single measurement: data sets that are
-not asked for stay on the page as they were measured before, so that the long one need not be run with the others. With `--more`,
+With `--out` the page is written whenever a program has ended a round, once each has had one, and beside it, as JSON, every single
+measurement: data sets that are not asked for, or not that far, stay on the page as they were measured before. With `--more`,
 rounds are added to those that are there, until each program asked for has as many as `--repeats` says: the million tiny files take a
 round of an hour on a slow machine. `--data ''` measures nothing and makes the page anew.
 
@@ -137,7 +137,7 @@ def main():
             if given.more and before and before.scale == scale and set(measured.tools) <= set(before.tools):
                 measured, began = before, re.search(r"\d{4}-\d\d-\d\d", before.how).group()
                 measured.cp_seconds, measured.limits = cp_seconds, lines
-            for turn in range(min(measured.rounds(kind.name) for kind in there), given.repeats):
+            for turn in range(min((measured.rounds(kind.name) for kind in there), default=given.repeats), given.repeats):
                 for kind in (kind for kind in there if measured.rounds(kind.name) <= turn):
                     tool = kind(kind.find(), base / "work", tree)
                     for step, cost in one_round(tool, data, tree, pristine, warm_mb):
@@ -145,7 +145,9 @@ def main():
                         print(f"{data.letter} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
                               f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
                     remove(base / "work")
-                    # So that what is done is not lost with what is not.
+                    # So that what is done is not lost with what is not; nor what was measured before, with a first round that is stopped.
+                    if not all(map(measured.rounds, measured.tools)):
+                        continue
                     measured.how = how(began, measured, missing, versions)
                     sets[data.letter] = measured
                     if kept:

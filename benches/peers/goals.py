@@ -18,8 +18,8 @@ class Set:
         return getattr(self.medians[step]["resurgam"], field)
 
     def best(self, step, field, among=None):
-        return min(getattr(cost, field) for name, cost in self.medians[step].items()
-                   if name != "resurgam" and (among is None or name in among))
+        return min((getattr(cost, field) for name, cost in self.medians[step].items()
+                   if name != "resurgam" and (among is None or name in among)), default=0)
 
     def ratio(self, step, field):
         """None where the others' best is too small to divide by: hundredths of a second are what the clock shows."""
