@@ -19,6 +19,7 @@ mod moment;
 mod notes;
 mod owners;
 pub mod restore;
+mod runs;
 mod scout;
 mod stat;
 #[cfg(any(test, feature = "testkit"))]

@@ -11,7 +11,7 @@ use std::io;
 use resurgam_store::{Content, Extent, Kind, limits};
 use rustix::{
     fd::{AsFd, OwnedFd},
-    fs::{FileType, SeekFrom},
+    fs::FileType,
     io::Errno,
 };
 
@@ -20,6 +20,7 @@ use super::{
     handle::open_file,
     item::{Attempt, Failure, Hand, Reading, Work, whole},
     moment::settle,
+    runs::Runs,
     stat::Stat,
 };
 
@@ -111,33 +112,19 @@ impl Hand<'_> {
     /// A file with holes: only what is between them is read.
     fn read_sparse(&mut self, work: &Work, file: &OwnedFd, size: u64) -> Result<Content, Failure> {
         let mut extents = Vec::new();
+        let mut runs = Runs::of(file);
         let mut position = 0;
         while position < size {
-            let data = match rustix::fs::seek(file, SeekFrom::Data(position)) {
-                Ok(start) => start.min(size),
-                // Nothing but a hole up to the end.
-                Err(Errno::NXIO) => size,
-                // A file system that knows no holes: all of it is data.
-                Err(Errno::INVAL | Errno::OPNOTSUPP) => position,
-                Err(error) => return Err(error.into()),
-            };
-            if data > position {
-                extents.push(Extent::Hole { length: data - position });
+            let data = runs.next(position..size)?;
+            if data.start > position {
+                extents.push(Extent::Hole { length: data.start - position });
             }
-            position = data;
-            if position == size {
+            let length = data.end - data.start;
+            position = data.start;
+            if length == 0 {
                 break;
             }
-            let end = match rustix::fs::seek(file, SeekFrom::Hole(position)) {
-                Ok(end) => end.min(size),
-                Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NXIO) => size,
-                Err(error) => return Err(error.into()),
-            };
-            if end <= position {
-                // Cut off while we look: the last look will show it.
-                break;
-            }
-            let read = self.read_run(file, position, end - position, &mut extents, &work.path)?;
+            let read = self.read_run(file, position, length, &mut extents, &work.path)?;
             position += read;
             if read == 0 {
                 break;

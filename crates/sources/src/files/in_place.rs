@@ -13,8 +13,7 @@ use resurgam_store::{
 };
 use rustix::{
     fd::OwnedFd,
-    fs::{Advice, SeekFrom, fadvise},
-    io::Errno,
+    fs::{Advice, fadvise},
 };
 
 use super::{
@@ -22,6 +21,7 @@ use super::{
     item::{Failure, Hand, Work},
     kinds::{HEAD, changes_in_place},
     large::{LONG, Outstanding, Rooms},
+    runs::Runs,
     stat::Stat,
 };
 use crate::error::SourceError;
@@ -111,13 +111,14 @@ impl Hand<'_> {
         let mut taken = Taken::default();
         let mut outstanding = Outstanding::new(std::mem::take(rooms));
         let mut window = outstanding.room(REGION);
+        let mut runs = if before.may_have_holes() { Runs::of(file) } else { Runs::without_holes() };
         for (number, start) in (0..before.size).step_by(REGION).enumerate() {
             if self.shared.cancel.is_cancelled() {
                 return Err(Failure::Job(SourceError::Cancelled));
             }
             let wanted = usize::try_from(before.size - start).unwrap_or(REGION).min(REGION);
             window.resize(wanted, 0);
-            let (length, hashes) = self.read_region(file, start, &mut window, before.may_have_holes())?;
+            let (length, hashes) = self.read_region(file, start, &mut window, &mut runs)?;
             if length == 0 {
                 break;
             }
@@ -143,17 +144,18 @@ impl Hand<'_> {
         file: &OwnedFd,
         start: u64,
         window: &mut [u8],
-        has_holes: bool,
+        runs: &mut Runs<'_>,
     ) -> Result<(usize, Vec<PageHash>), Failure> {
         let mut hashes = vec![HOLE; window.len().div_ceil(PAGE)];
         let (mut position, mut length) = (0, window.len());
         while position < length {
-            let data = if has_holes { next_data(file, start, position..length)? } else { position..length };
+            let data = runs.next(start + position as u64..start + length as u64)?;
             if data.is_empty() {
                 break;
             }
+            let within = |position: u64| (position - start) as usize;
             // Whole pages: what of one lies in a hole reads as zeros.
-            let data = data.start / PAGE * PAGE..data.end.next_multiple_of(PAGE).min(length);
+            let data = within(data.start) / PAGE * PAGE..within(data.end).next_multiple_of(PAGE).min(length);
             let read = read_fully(file, &mut window[data.clone()], start + data.start as u64)?;
             self.shared.meter.read.add(read as u64);
             if read < data.len() {
@@ -220,27 +222,5 @@ impl Hand<'_> {
         }
         taken.blobs.clear();
         Ok(rooms)
-    }
-}
-
-/// The next data of a region that begins at `start` in a file; empty at the end: nothing but a hole.
-fn next_data(file: &OwnedFd, start: u64, within: Range<usize>) -> Result<Range<usize>, Failure> {
-    let end_of_region = start + within.end as u64;
-    let place = |position: u64| usize::try_from(position.min(end_of_region) - start).unwrap_or(within.end);
-    let data = match rustix::fs::seek(file, SeekFrom::Data(start + within.start as u64)) {
-        Ok(data) => data,
-        Err(Errno::NXIO) => return Ok(within.end..within.end),
-        // A file system that knows no holes: all of it is data.
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(within),
-        Err(error) => return Err(error.into()),
-    };
-    if data >= end_of_region {
-        return Ok(within.end..within.end);
-    }
-    match rustix::fs::seek(file, SeekFrom::Hole(data)) {
-        Ok(hole) => Ok(place(data)..place(hole).max(place(data) + 1)),
-        // Cut off while we look: the last look will show it.
-        Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NXIO) => Ok(place(data)..within.end),
-        Err(error) => Err(error.into()),
     }
 }
