@@ -72,12 +72,12 @@ impl Output {
         quiet_if_closed(written).map_err(|error| cannot_write(&error))
     }
 
-    /// Prints a list that may be long, one item at a time: for programs as `{"key":[…]}`, for people as `line` shows each.
+    /// Prints a list that may be long, one item at a time: for programs as `{"key":[…]}`, for people as `line` writes each.
     /// `produce` is given what takes the items. Where it fails midway, the failure is a second key of the document.
     pub(crate) fn list<T: Serialize>(
         &self,
         key: &str,
-        line: impl Fn(&T) -> String,
+        line: impl Fn(&mut String, &T),
         produce: impl FnOnce(&mut dyn FnMut(T)) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let mut list = List::new(io::stdout().lock(), self.json.then_some(key));
@@ -118,6 +118,8 @@ struct List<W: Write> {
     key: Option<String>,
     begun: bool,
     eager: bool,
+    /// The line of the last item: one memory for all of them.
+    line: String,
     result: io::Result<()>,
 }
 
@@ -129,11 +131,12 @@ impl<W: Write> List<W> {
             begun: false,
             // A person who waits sees each line as it comes.
             eager: key.is_none() && io::stdout().is_terminal(),
+            line: String::new(),
             result: Ok(()),
         }
     }
 
-    fn item<T: Serialize>(&mut self, item: &T, line: &impl Fn(&T) -> String) {
+    fn item<T: Serialize>(&mut self, item: &T, line: &impl Fn(&mut String, &T)) {
         if self.result.is_ok() {
             self.result = self.write_item(item, line);
             if self.result.as_ref().is_err_and(is_closed) {
@@ -142,7 +145,7 @@ impl<W: Write> List<W> {
         }
     }
 
-    fn write_item<T: Serialize>(&mut self, item: &T, line: &impl Fn(&T) -> String) -> io::Result<()> {
+    fn write_item<T: Serialize>(&mut self, item: &T, line: &impl Fn(&mut String, &T)) -> io::Result<()> {
         if self.key.is_some() {
             let opening = if self.begun { ",\n".to_owned() } else { self.opening() };
             self.output.write_all(opening.as_bytes())?;
@@ -150,8 +153,10 @@ impl<W: Write> List<W> {
             serde_json::to_writer(&mut self.output, item)?;
         } else {
             self.begun = true;
-            self.output.write_all(line(item).as_bytes())?;
-            self.output.write_all(b"\n")?;
+            self.line.clear();
+            line(&mut self.line, item);
+            self.line.push('\n');
+            self.output.write_all(self.line.as_bytes())?;
         }
         if self.eager { self.output.flush() } else { Ok(()) }
     }

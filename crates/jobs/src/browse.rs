@@ -7,7 +7,7 @@ use resurgam_model::{
     BytePath, PointId,
     bytepath::escape,
     point::Point,
-    report::{Change, Difference, Listed},
+    report::{Change, Difference, Listed, Modified},
 };
 use resurgam_store::{Entry, Kind, Reader, TreeReader, TreeRoot, Volume, point::ReplicaPlace};
 
@@ -99,13 +99,13 @@ pub(crate) fn listed(point: PointId, entry: &Entry) -> Listed {
     let modified = i32::try_from(entry.modified.nanos)
         .ok()
         .and_then(|nanos| jiff::Timestamp::new(entry.modified.seconds, nanos).ok())
-        .map_or_else(|| format!("@{}", entry.modified.seconds), |time| time.to_string());
+        .map_or(Modified::Beyond(entry.modified.seconds), Modified::At);
     Listed {
         point,
         path: entry.path.to_string(),
         kind: entry.kind.word(),
         size: if let Kind::File { size, .. } = entry.kind { size } else { 0 },
-        mode: format!("{:04o}", entry.mode),
+        mode: entry.mode,
         owner: name(&entry.owner.user, entry.owner.uid),
         group: name(&entry.owner.group, entry.owner.gid),
         modified,

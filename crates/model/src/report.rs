@@ -1,6 +1,8 @@
 //! What a command answers: the documents of the command line's JSON. Keys may be added, none is ever renamed.
 
-use serde::Serialize;
+use std::fmt;
+
+use serde::{Serialize, Serializer};
 
 use crate::{
     PointId, SourceId, Timestamp, VolumeId,
@@ -188,17 +190,46 @@ pub struct Listed {
     pub kind: &'static str,
     /// Bytes of content; 0 for what is not a file.
     pub size: u64,
-    /// Permission bits, in octal.
-    pub mode: String,
+    /// Permission bits; in octal where they are text.
+    #[serde(serialize_with = "octal")]
+    pub mode: u32,
     /// Owner, by name where it has one.
     pub owner: String,
     /// Group, by name where it has one.
     pub group: String,
-    /// Time of last modification, RFC 3339; beyond what that can say, seconds since 1970.
-    pub modified: String,
+    /// Time of last modification.
+    pub modified: Modified,
     /// Target of a symlink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
+}
+
+fn octal<S: Serializer>(mode: &u32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&format_args!("{mode:04o}"))
+}
+
+/// When an entry was last modified: as text RFC 3339, or `@` and seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Modified {
+    /// A time that calendars know.
+    At(Timestamp),
+    /// Seconds since 1970, beyond every calendar.
+    Beyond(i64),
+}
+
+impl fmt::Display for Modified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(time) => time.fmt(f),
+            Self::Beyond(seconds) => write!(f, "@{seconds}"),
+        }
+    }
+}
+
+impl Serialize for Modified {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// One data source, as `sources` and `status` show it.

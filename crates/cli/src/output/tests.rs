@@ -7,7 +7,7 @@ fn printed(key: Option<&str>, items: &[&str], failure: Option<&Failure>) -> Stri
     let mut bytes = Vec::new();
     let mut list = List::new(&mut bytes, key);
     for item in items {
-        list.item(item, &|item: &&str| format!("<{item}>"));
+        list.item(item, &|line: &mut String, item: &&str| *line = format!("<{item}>"));
     }
     list.end(failure).unwrap();
     String::from_utf8(bytes).unwrap()
@@ -62,7 +62,7 @@ impl Write for Narrow {
 fn a_full_disk_behind_standard_output_is_told() {
     let mut list = List::new(Narrow(100, io::ErrorKind::StorageFull), Some("entries"));
     for _ in 0..100_000 {
-        list.item(&"item", &|_| String::new());
+        list.item(&"item", &|_: &mut String, _: &&str| {});
     }
     let error = list.end(None).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);

@@ -37,7 +37,7 @@ pub(super) fn ls(context: &Context<'_>, arguments: args::Ls) -> Result<Ending, F
     let path = arguments.path.as_deref().unwrap_or(OsStr::new("")).as_bytes();
     context.output.list(
         "entries",
-        |listed| entry::listed(listed, &context.zone),
+        |line, listed| entry::listed(line, listed, &context.zone),
         |each: &mut dyn FnMut(Listed)| {
             Ok(server.list(&arguments.point, source.as_deref(), path, arguments.recursive, each)?)
         },
@@ -55,7 +55,7 @@ pub(super) fn find(context: &Context<'_>, arguments: args::Find) -> Result<Endin
     };
     context.output.list(
         "entries",
-        |found| entry::found(found, length, &context.zone),
+        |line, found| entry::found(line, found, length, &context.zone),
         |each: &mut dyn FnMut(Listed)| Ok(server.find(&arguments.glob, &scope, each)?),
     )?;
     Ok(Ending::Whole)

@@ -68,7 +68,7 @@ fn ls(context: &Context<'_>, arguments: &ReaderLs) -> Result<Ending, Failure> {
     let path = arguments.path.as_deref().unwrap_or(OsStr::new("")).as_bytes();
     context.output.list(
         "entries",
-        |listed| entry::listed(listed, &context.zone),
+        |line, listed| entry::listed(line, listed, &context.zone),
         |each: &mut dyn FnMut(Listed)| {
             Ok(reader.list(&arguments.point, source.as_deref(), path, arguments.recursive, each)?)
         },

@@ -1,37 +1,50 @@
 //! What recovery points hold, a line for each entry: these lists can be longer than memory.
 
-use jiff::{Timestamp, tz::TimeZone};
-use resurgam_model::report::{Change, Difference, Listed};
+use std::fmt::Write;
+
+use jiff::{
+    fmt::{StdFmtWrite, temporal::DateTimePrinter},
+    tz::TimeZone,
+};
+use resurgam_model::report::{Change, Difference, Listed, Modified};
+
+/// A local time, in the manner of `ls -l`.
+const TIME: DateTimePrinter = DateTimePrinter::new().separator(b' ').precision(Some(0));
 
 /// A line of `ls`, in the manner of `ls -l`.
-pub(crate) fn listed(entry: &Listed, zone: &TimeZone) -> String {
+pub(crate) fn listed(line: &mut String, entry: &Listed, zone: &TimeZone) {
     let Listed { owner, group, size, path, .. } = entry;
-    let mode = mode(entry.kind, &entry.mode);
-    let modified = modified(&entry.modified, zone);
-    let target = entry.target.as_ref().map_or_else(String::new, |target| format!(" -> {target}"));
-    format!("{mode} {owner:<8} {group:<8} {size:>14} {modified}  {path}{target}")
+    mode(line, entry.kind, entry.mode);
+    say(line, format_args!(" {owner:<8} {group:<8} {size:>14} "));
+    modified(line, entry.modified, zone);
+    say(line, format_args!("  {path}"));
+    if let Some(target) = &entry.target {
+        say(line, format_args!(" -> {target}"));
+    }
 }
 
 /// A line of `find`.
-pub(crate) fn found(entry: &Listed, id_length: usize, zone: &TimeZone) -> String {
+pub(crate) fn found(line: &mut String, entry: &Listed, id_length: usize, zone: &TimeZone) {
     let id = super::point::short(&entry.point, id_length);
-    format!("{id}  {:>14}  {}  {}", entry.size, modified(&entry.modified, zone), entry.path)
+    say(line, format_args!("{id}  {:>14}  ", entry.size));
+    modified(line, entry.modified, zone);
+    say(line, format_args!("  {}", entry.path));
 }
 
 /// A line of `diff`.
-pub(crate) fn difference(difference: &Difference) -> String {
+pub(crate) fn difference(line: &mut String, difference: &Difference) {
     let word = match difference.change {
         Change::Added => "added",
         Change::Removed => "removed",
         Change::Modified => "modified",
         Change::Attributes => "attributes",
     };
-    format!("{word:<10}  {}", difference.path)
+    say(line, format_args!("{word:<10}  {}", difference.path));
 }
 
-/// Kind and permission bits as `ls` writes them: `drwxr-xr-t`. Bits that are no octal number are shown as they are.
-fn mode(kind: &str, octal: &str) -> String {
-    let kind = match kind {
+/// Kind and permission bits as `ls` writes them: `drwxr-xr-t`.
+fn mode(line: &mut String, kind: &str, bits: u32) {
+    line.push(match kind {
         "directory" => 'd',
         "symlink" => 'l',
         "fifo" => 'p',
@@ -39,27 +52,31 @@ fn mode(kind: &str, octal: &str) -> String {
         "character-device" => 'c',
         "block-device" => 'b',
         _ => '-',
-    };
-    let Ok(bits) = u32::from_str_radix(octal, 8) else { return format!("{kind}{octal:<9}") };
-    let mut text = String::from(kind);
+    });
     for (shift, special, letter) in [(6, 0o4000, 's'), (3, 0o2000, 's'), (0, 0o1000, 't')] {
         let bit = |mask: u32| (bits >> shift) & mask != 0;
-        text.push(if bit(4) { 'r' } else { '-' });
-        text.push(if bit(2) { 'w' } else { '-' });
-        text.push(match (bits & special != 0, bit(1)) {
+        line.push(if bit(4) { 'r' } else { '-' });
+        line.push(if bit(2) { 'w' } else { '-' });
+        line.push(match (bits & special != 0, bit(1)) {
             (true, true) => letter,
             (true, false) => letter.to_ascii_uppercase(),
             (false, true) => 'x',
             (false, false) => '-',
         });
     }
-    text
 }
 
-/// RFC 3339 as a local time; what is beyond that stays as it is.
-fn modified(text: &str, zone: &TimeZone) -> String {
-    text.parse::<Timestamp>()
-        .map_or_else(|_| text.to_owned(), |time| time.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string())
+fn modified(line: &mut String, modified: Modified, zone: &TimeZone) {
+    match modified {
+        // Nothing here can fail: it is a string that is written to.
+        Modified::At(time) => drop(TIME.print_datetime(&zone.to_datetime(time), StdFmtWrite(line))),
+        Modified::Beyond(_) => say(line, format_args!("{modified}")),
+    }
+}
+
+/// Appends to a line, which never fails.
+fn say(line: &mut String, text: std::fmt::Arguments<'_>) {
+    let _ = line.write_fmt(text);
 }
 
 #[cfg(test)]
