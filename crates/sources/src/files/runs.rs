@@ -128,12 +128,12 @@ mod tests {
             answer(&data, 2000, to)
         });
         assert_eq!(found(&mut runs, 2000, 4).len(), 1990);
-        // Where each run begins and ends, and that the steps which lie in the hole do.
+        // Where each run begins and ends, and where data goes on behind each step that ends in the hole.
         assert!(asked.get() <= 8, "{}", asked.get());
     }
 
     #[test]
-    fn a_file_system_that_knows_no_holes_is_asked_once() {
+    fn a_file_system_that_knows_no_holes_is_not_asked_again() {
         let asked = Cell::new(0);
         let mut runs = Runs::new(|_| {
             asked.set(asked.get() + 1);
