@@ -45,7 +45,7 @@ impl Hand<'_> {
             return self.read_small(work, &file, before, racy);
         } else {
             let mut extents = Vec::new();
-            self.read_run(&file, 0, before.size, &mut extents, &work.path)?;
+            self.read_run(&file, 0, before.size, &mut extents, work)?;
             Content::Extents(extents)
         };
         let length = content_length(&content);
@@ -124,7 +124,7 @@ impl Hand<'_> {
             if length == 0 {
                 break;
             }
-            let read = self.read_run(file, position, length, &mut extents, &work.path)?;
+            let read = self.read_run(file, position, length, &mut extents, work)?;
             position += read;
             if read == 0 {
                 break;

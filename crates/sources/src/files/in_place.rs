@@ -91,7 +91,7 @@ impl Hand<'_> {
         previous: &[ListRef],
     ) -> Result<Content, Failure> {
         let helpers = self.helpers.clone();
-        let mut leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers));
+        let mut leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers, work));
         let mut own = Rooms::new();
         let rooms = leave.as_mut().map_or(&mut own, |leave| &mut leave.rooms);
         // Only advice: whether it is taken changes nothing but the speed.

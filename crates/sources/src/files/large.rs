@@ -1,14 +1,19 @@
 //! Large files, by many hands: one thread reads and cuts, the blobs are stored by whichever thread is free.
 //!
 //! What goes from hand to hand is a piece of the file, as long as a frame: so what lies side by side in the file is
-//! compressed together, and lies side by side in the volume. One long file at a time: who comes to another helps with the
-//! first until that is done.
+//! compressed together, and lies side by side in the volume.
 //!
-//! No deadlock: a piece is offered, never pressed; what nobody takes its own hand stores. At the end the reader takes what
-//! is still in the queue, so that what it waits for then is in the hands of a thread that is storing it.
+//! Whoever reads a long file has a leave to do so, and keeps memory for pieces. There is one leave for any file: of a new
+//! one storing is most of the work, and the others have it. Of a file that the previous point has little is stored, and
+//! cutting is most of the work, which nobody can help with: so there are a few more leaves for those. Who has none helps
+//! those who have until one is given back.
+//!
+//! No deadlock, however many read: who has a leave never waits for another, and who waits for one goes on helping. A piece
+//! is offered, never pressed; what nobody takes its own hand stores. At the end a reader takes what is still in the queue,
+//! its own or another's, so that what it waits for then is in the hands of a thread that is storing it; and who stores a
+//! piece waits for nobody.
 
-use crossbeam_channel::{Receiver, Sender, TrySendError, select_biased};
-use resurgam_model::BytePath;
+use crossbeam_channel::{Receiver, Sender, TrySendError, never, select_biased};
 use resurgam_store::{
     BlobId, Extent, StoreError,
     limits::{CHUNK_MAX, FRAME_FULL, WHOLE_FILE_MAX},
@@ -20,12 +25,15 @@ use rustix::{
 
 use super::{
     content::read_fully,
-    item::{Failure, Hand},
+    item::{Failure, Hand, Work},
 };
 use crate::error::SourceError;
 
 /// Files of more bytes are long: there is enough in one for several hands.
 pub(crate) const LONG: u64 = 2 * FRAME_FULL as u64;
+
+/// Long files read at once, if all but one of them are known. Each takes memory for about three pieces.
+const READ_AT_ONCE: usize = 4;
 
 /// Room beside a piece, so that it becomes a frame where it lies.
 const DIRECTORY: usize = 4096;
@@ -51,24 +59,43 @@ struct Answer {
     room: Vec<u8>,
 }
 
-/// The queue through which hands help one another.
+/// The queue through which hands help one another, and the leaves to read a long file.
 #[derive(Clone)]
 pub(crate) struct Helpers {
     offer: Sender<Piece>,
     pub(crate) offered: Receiver<Piece>,
-    /// The leave to read a long file, and memory for it: there is one.
-    give_back: Sender<Rooms>,
-    leave: Receiver<Rooms>,
+    for_any: Leaves,
+    for_known: Leaves,
 }
 
 impl Helpers {
     /// For so many threads; a single one has nobody to help it.
     pub(crate) fn new(threads: usize) -> Self {
         let (offer, offered) = crossbeam_channel::bounded(threads / 2);
-        let (give_back, leave) = crossbeam_channel::bounded(1);
-        let helpers = Self { offer, offered, give_back, leave };
-        drop(Leave { rooms: Rooms::new(), give_back: &helpers.give_back });
-        helpers
+        let more = threads.min(READ_AT_ONCE).saturating_sub(1);
+        Self { offer, offered, for_any: Leaves::new(1), for_known: Leaves::new(more) }
+    }
+}
+
+/// Leaves that nobody has, each with memory that may be used again.
+#[derive(Clone)]
+struct Leaves {
+    give_back: Sender<Rooms>,
+    free: Receiver<Rooms>,
+}
+
+impl Leaves {
+    fn new(count: usize) -> Self {
+        let (give_back, free) = crossbeam_channel::bounded(count);
+        let leaves = Self { give_back, free };
+        for _ in 0..count {
+            drop(leaves.leave(Rooms::new()));
+        }
+        leaves
+    }
+
+    fn leave(&self, rooms: Rooms) -> Leave<'_> {
+        Leave { rooms, give_back: &self.give_back }
     }
 }
 
@@ -80,7 +107,7 @@ pub(crate) struct Leave<'a> {
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        // There is always room for the only one.
+        // There is room for as many as there are.
         let _ = self.give_back.try_send(std::mem::take(&mut self.rooms));
     }
 }
@@ -131,28 +158,29 @@ impl Hand<'_> {
         start: u64,
         length: u64,
         extents: &mut Vec<Extent>,
-        path: &BytePath,
+        work: &Work,
     ) -> Result<u64, Failure> {
         let read = if length <= WHOLE_FILE_MAX as u64 {
             self.read_short_run(file, start, length as usize, extents)
         } else {
             let helpers = self.helpers.clone();
-            let mut leave = (length > LONG).then(|| self.wait_for_leave(&helpers));
+            let mut leave = (length > LONG).then(|| self.wait_for_leave(&helpers, work));
             let mut own = Rooms::new();
             let rooms = leave.as_mut().map_or(&mut own, |leave| &mut leave.rooms);
             self.read_long_run(file, start, length, extents, rooms)
         };
-        self.shared.moment.reading(path);
+        self.shared.moment.reading(&work.path);
         read
     }
 
-    /// Helps whoever reads a long file, until that is done.
-    pub(crate) fn wait_for_leave<'h>(&mut self, helpers: &'h Helpers) -> Leave<'h> {
+    /// Helps those who read long files, until there is leave to read this one.
+    pub(crate) fn wait_for_leave<'h>(&mut self, helpers: &'h Helpers, work: &Work) -> Leave<'h> {
+        let is_known = work.previous.is_some();
+        let for_known = if is_known { helpers.for_known.free.clone() } else { never() };
         loop {
             select_biased! {
-                recv(helpers.leave) -> rooms => {
-                    return Leave { rooms: rooms.unwrap_or_default(), give_back: &helpers.give_back };
-                }
+                recv(for_known) -> rooms => return helpers.for_known.leave(rooms.unwrap_or_default()),
+                recv(helpers.for_any.free) -> rooms => return helpers.for_any.leave(rooms.unwrap_or_default()),
                 recv(helpers.offered) -> piece => {
                     if let Ok(piece) = piece {
                         self.help(piece);
@@ -290,6 +318,25 @@ fn set_blobs(extents: &mut [Extent], first: usize, stored: &[BlobId]) {
     for (extent, name) in extents.iter_mut().skip(first).zip(stored) {
         if let Extent::Data { blob, .. } = extent {
             *blob = *name;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_new_files_one_is_read_at_once_and_of_known_ones_a_few() {
+        for (threads, known) in [(1, 0), (2, 1), (3, 2), (4, 3), (32, 3)] {
+            let helpers = Helpers::new(threads);
+            let free = || (helpers.for_any.free.len(), helpers.for_known.free.len());
+            assert_eq!(free(), (1, known));
+            let rooms = helpers.for_any.free.recv().unwrap();
+            let leave = helpers.for_any.leave(rooms);
+            assert_eq!(free(), (0, known));
+            drop(leave);
+            assert_eq!(free(), (1, known));
         }
     }
 }

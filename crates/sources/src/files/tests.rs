@@ -3,6 +3,7 @@
 mod captures;
 mod changing;
 mod in_place;
+mod long_files;
 mod restores;
 
 use std::{
@@ -16,7 +17,7 @@ use resurgam_model::{
 };
 use resurgam_store::{
     Cancel, Entry, Meter, NewPoint, Reader, Session, TreeReader, TreeRoot, Volume,
-    backend::memory::Memory,
+    backend::{Backend, memory::Memory},
     keys::{Secret, SigningKey, Slot, VolumeKeys},
     point::ReplicaPlace,
     volume::NewVolume,
@@ -50,6 +51,10 @@ fn signing() -> SigningKey {
 
 impl Pool {
     fn new() -> Self {
+        Self::on(Arc::new(Memory::default()))
+    }
+
+    fn on(backend: Arc<dyn Backend>) -> Self {
         let keys = VolumeKeys { identity: Secret::new([1; 32]), sealing: Secret::new([2; 32]) };
         let slots = vec![Slot::clear(&keys)];
         let new = NewVolume {
@@ -62,7 +67,7 @@ impl Pool {
             features: &[],
             created: Timestamp::UNIX_EPOCH,
         };
-        Self { volume: Arc::new(Volume::create(Arc::new(Memory::default()), new).unwrap()), points: AtomicU8::new(0) }
+        Self { volume: Arc::new(Volume::create(backend, new).unwrap()), points: AtomicU8::new(0) }
     }
 
     fn try_take(&self, what: &Capture, before: Option<&TreeRoot>, moment: &dyn Moment) -> Result<Taken, SourceError> {

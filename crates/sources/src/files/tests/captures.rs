@@ -5,7 +5,7 @@ use std::{
     os::unix::fs::{MetadataExt, symlink},
 };
 
-use resurgam_store::{Content, Extent, Kind, estimate};
+use resurgam_store::{Content, Extent, Kind};
 
 use super::*;
 use crate::files::capture::NeverEntered;
@@ -22,26 +22,6 @@ fn a_tree_with_every_oddity_comes_back_as_it_was() {
     assert_same(source.path(), target.path());
     let root = taken.captured.root;
     assert_eq!((restored.files, restored.bytes), (root.files, root.bytes));
-}
-
-/// Read by several hands at once, files of the same length would be woven into each other, and come back blob by blob.
-#[test]
-fn the_blobs_of_a_long_file_lie_side_by_side() {
-    let source = OddDir::new("long-files");
-    let names = ["one", "three", "two"];
-    for (seed, name) in names.iter().enumerate() {
-        fs::write(source.path().join(name), noise(seed as u64, 12 << 20)).unwrap();
-    }
-    let pool = Pool::new();
-    let taken = pool.take(source.path());
-    let reader = Reader::new(&pool.volume).unwrap();
-    for name in names {
-        let path = [BytePath::from_typed(name.as_bytes()).unwrap()];
-        let found = estimate(&reader, &taken.captured.root, &path, &Cancel::default()).unwrap();
-        assert_eq!(found.bytes, 12 << 20);
-        // Two for its length, one where a pack ends, and what others had open when it began or ended.
-        assert!(found.requests <= 5, "{name}: {found:?}");
-    }
 }
 
 #[test]
