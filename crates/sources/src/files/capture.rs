@@ -5,8 +5,8 @@
 //! then pushes the entries, in path order again, into the tree.
 //!
 //! Memory, with N workers: what the scout holds, at most 32 directories; the walk's batches (4 and 2 N + 4 waiting, 512 entries each); for each worker a frame that is
-//! filled and one that is compressed; of one large file at a time as many pieces, as long as a frame, as there are hands
-//! and half as many again; and of inodes with several names those of which not all names have been met yet. None of it grows
+//! filled and one that is compressed; of large files as many pieces, as long as a frame, as there are hands and half as
+//! many again, and two or three for each that is read; and of inodes with several names those of which not all names have been met yet. None of it grows
 //! with the number of files, but for the last where the other names lie outside of the tree.
 
 use std::{

@@ -91,12 +91,10 @@ impl Hand<'_> {
         previous: &[ListRef],
     ) -> Result<Content, Failure> {
         let helpers = self.helpers.clone();
-        let mut leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers, work));
-        let mut own = Rooms::new();
-        let rooms = leave.as_mut().map_or(&mut own, |leave| &mut leave.rooms);
+        let _leave = (before.size > LONG).then(|| self.wait_for_leave(&helpers, work));
         // Only advice: whether it is taken changes nothing but the speed.
         let _ = fadvise(file, 0, None, Advice::Sequential);
-        let content = self.take_regions(file, before, previous, rooms);
+        let content = self.take_regions(file, before, previous, &helpers.rooms);
         self.shared.moment.reading(&work.path);
         content
     }
@@ -106,11 +104,11 @@ impl Hand<'_> {
         file: &OwnedFd,
         before: &Stat,
         previous: &[ListRef],
-        rooms: &mut Rooms,
+        rooms: &Rooms,
     ) -> Result<Content, Failure> {
         let mut taken = Taken::default();
-        let mut outstanding = Outstanding::new(std::mem::take(rooms));
-        let mut window = outstanding.room(REGION);
+        let mut outstanding = Outstanding::new();
+        let mut window = rooms.take(REGION);
         let mut runs = if before.may_have_holes() { Runs::of(file) } else { Runs::without_holes() };
         for (number, start) in (0..before.size).step_by(REGION).enumerate() {
             if self.shared.cancel.is_cancelled() {
@@ -126,14 +124,14 @@ impl Hand<'_> {
             let region = self.region(previous.get(number), &mut window, hashes, &mut taken, &mut outstanding)?;
             taken.batch.push(region);
             if taken.blobs.len() >= BLOBS_AT_ONCE || taken.batch.len() >= REGIONS_AT_ONCE {
-                outstanding = Outstanding::new(self.list(&mut taken, outstanding)?);
+                self.list(&mut taken, std::mem::replace(&mut outstanding, Outstanding::new()))?;
             }
             if length < wanted {
                 break;
             }
         }
-        *rooms = self.list(&mut taken, outstanding)?;
-        rooms.push(window);
+        self.list(&mut taken, outstanding)?;
+        rooms.give_back(window);
         Ok(self.region_writer()?.content(taken.listed)?)
     }
 
@@ -196,7 +194,7 @@ impl Hand<'_> {
         let ranges = new_blobs(&pages, length);
         let lengths: Vec<u32> = ranges.iter().map(|blob| blob.iter().map(|range| range.len() as u32).sum()).collect();
         if !lengths.is_empty() {
-            let mut piece = outstanding.room(REGION);
+            let mut piece = self.helpers.rooms.take(REGION);
             if lengths.iter().map(|length| *length as usize).sum::<usize>() == length {
                 std::mem::swap(window, &mut piece);
             } else {
@@ -208,8 +206,8 @@ impl Hand<'_> {
     }
 
     /// Lists the regions of a batch, once their blobs are stored.
-    fn list(&mut self, taken: &mut Taken, outstanding: Outstanding) -> Result<Rooms, Failure> {
-        let rooms = self.collect(&mut taken.blobs, outstanding)?;
+    fn list(&mut self, taken: &mut Taken, outstanding: Outstanding) -> Result<(), Failure> {
+        self.collect(&mut taken.blobs, outstanding)?;
         for region in taken.batch.drain(..) {
             let list = match region {
                 Looked::Same(list) => list,
@@ -221,6 +219,6 @@ impl Hand<'_> {
             taken.listed.push(list);
         }
         taken.blobs.clear();
-        Ok(rooms)
+        Ok(())
     }
 }

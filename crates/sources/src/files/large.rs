@@ -3,10 +3,10 @@
 //! What goes from hand to hand is a piece of the file, as long as a frame: so what lies side by side in the file is
 //! compressed together, and lies side by side in the volume.
 //!
-//! Whoever reads a long file has a leave to do so, and keeps memory for pieces. There is one leave for any file: of a new
-//! one storing is most of the work, and the others have it. Of a file that the previous point has little is stored, and
-//! cutting is most of the work, which nobody can help with: so there are a few more leaves for those. Who has none helps
-//! those who have until one is given back.
+//! Whoever reads a long file has a leave to do so. There is one for any file: of a new one storing is most of the work,
+//! and the others have it. Of a file that the previous point has little is stored, and cutting is most of the work, which
+//! nobody can help with: so there are a few more leaves for those. Who has none helps those who have until one is given
+//! back.
 //!
 //! No deadlock, however many read: who has a leave never waits for another, and who waits for one goes on helping. A piece
 //! is offered, never pressed; what nobody takes its own hand stores. At the end a reader takes what is still in the queue,
@@ -32,7 +32,7 @@ use crate::error::SourceError;
 /// Files of more bytes are long: there is enough in one for several hands.
 pub(crate) const LONG: u64 = 2 * FRAME_FULL as u64;
 
-/// Long files read at once, if all but one of them are known. Each takes memory for about three pieces.
+/// Long files read at once, if all but one of them are known. Each takes memory for two pieces or three.
 const READ_AT_ONCE: usize = 4;
 
 /// Room beside a piece, so that it becomes a frame where it lies.
@@ -48,15 +48,37 @@ pub(crate) struct Piece {
     answer: Sender<Answer>,
 }
 
-/// Memory for pieces, to be used again.
-pub(crate) type Rooms = Vec<Vec<u8>>;
-
 /// What became of a piece.
 struct Answer {
     first: usize,
     blobs: Result<Vec<BlobId>, StoreError>,
-    /// Memory that may be used again.
-    room: Vec<u8>,
+}
+
+/// Memory for pieces, to be used again: as much as was in use at once.
+#[derive(Clone)]
+pub(crate) struct Rooms {
+    free: Sender<Vec<u8>>,
+    kept: Receiver<Vec<u8>>,
+}
+
+impl Rooms {
+    fn new() -> Self {
+        let (free, kept) = crossbeam_channel::unbounded();
+        Self { free, kept }
+    }
+
+    /// Memory for so many bytes; empty.
+    pub(crate) fn take(&self, length: usize) -> Vec<u8> {
+        let mut room = self.kept.try_recv().unwrap_or_default();
+        room.clear();
+        room.reserve_exact(length + DIRECTORY);
+        room
+    }
+
+    pub(crate) fn give_back(&self, room: Vec<u8>) {
+        // Nobody can have gone: both ends are here.
+        let _ = self.free.send(room);
+    }
 }
 
 /// The queue through which hands help one another, and the leaves to read a long file.
@@ -66,6 +88,7 @@ pub(crate) struct Helpers {
     pub(crate) offered: Receiver<Piece>,
     for_any: Leaves,
     for_known: Leaves,
+    pub(crate) rooms: Rooms,
 }
 
 impl Helpers {
@@ -73,70 +96,56 @@ impl Helpers {
     pub(crate) fn new(threads: usize) -> Self {
         let (offer, offered) = crossbeam_channel::bounded(threads / 2);
         let more = threads.min(READ_AT_ONCE).saturating_sub(1);
-        Self { offer, offered, for_any: Leaves::new(1), for_known: Leaves::new(more) }
+        Self { offer, offered, for_any: Leaves::new(1), for_known: Leaves::new(more), rooms: Rooms::new() }
     }
 }
 
-/// Leaves that nobody has, each with memory that may be used again.
+/// Leaves to read a long file that nobody has.
 #[derive(Clone)]
 struct Leaves {
-    give_back: Sender<Rooms>,
-    free: Receiver<Rooms>,
+    give_back: Sender<()>,
+    free: Receiver<()>,
 }
 
 impl Leaves {
     fn new(count: usize) -> Self {
         let (give_back, free) = crossbeam_channel::bounded(count);
         let leaves = Self { give_back, free };
-        for _ in 0..count {
-            drop(leaves.leave(Rooms::new()));
-        }
+        (0..count).for_each(|_| drop(leaves.taken()));
         leaves
     }
 
-    fn leave(&self, rooms: Rooms) -> Leave<'_> {
-        Leave { rooms, give_back: &self.give_back }
+    /// One that was free.
+    fn taken(&self) -> Leave<'_> {
+        Leave(&self.give_back)
     }
 }
 
 /// The leave to read a long file, given back when it goes.
-pub(crate) struct Leave<'a> {
-    pub(crate) rooms: Rooms,
-    give_back: &'a Sender<Rooms>,
-}
+pub(crate) struct Leave<'a>(&'a Sender<()>);
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         // There is room for as many as there are.
-        let _ = self.give_back.try_send(std::mem::take(&mut self.rooms));
+        let _ = self.0.try_send(());
     }
 }
 
-/// The pieces of one run that are in other hands, and memory for more of them.
+/// The pieces of one run that are in other hands.
 pub(crate) struct Outstanding {
     answer: Sender<Answer>,
     answers: Receiver<Answer>,
     count: usize,
-    rooms: Rooms,
 }
 
 impl Outstanding {
-    pub(crate) fn new(rooms: Rooms) -> Self {
+    pub(crate) fn new() -> Self {
         let (answer, answers) = crossbeam_channel::unbounded();
-        Self { answer, answers, count: 0, rooms }
-    }
-
-    /// Memory for a piece of so many bytes; empty.
-    pub(crate) fn room(&mut self, length: usize) -> Vec<u8> {
-        let mut room = self.rooms.pop().unwrap_or_default();
-        room.clear();
-        room.reserve_exact(length + DIRECTORY);
-        room
+        Self { answer, answers, count: 0 }
     }
 
     fn accept(&mut self, answer: Answer, extents: &mut [Extent]) -> Result<(), StoreError> {
         self.count -= 1;
-        self.rooms.push(answer.room);
         set_blobs(extents, answer.first, &answer.blobs?);
         Ok(())
     }
@@ -146,8 +155,9 @@ impl Hand<'_> {
     /// Stores a piece that another hand has offered.
     pub(crate) fn help(&mut self, mut piece: Piece) {
         let blobs = self.lane.put_run(&mut piece.bytes, &piece.lengths);
+        self.helpers.rooms.give_back(piece.bytes);
         // Nobody waits for it any more if the file's own hand has met an error.
-        let _ = piece.answer.send(Answer { first: piece.first, blobs, room: piece.bytes });
+        let _ = piece.answer.send(Answer { first: piece.first, blobs });
     }
 
     /// Stores `length` bytes of the file from `start` on and adds their extents. Returns how many bytes there were:
@@ -164,10 +174,8 @@ impl Hand<'_> {
             self.read_short_run(file, start, length as usize, extents)
         } else {
             let helpers = self.helpers.clone();
-            let mut leave = (length > LONG).then(|| self.wait_for_leave(&helpers, work));
-            let mut own = Rooms::new();
-            let rooms = leave.as_mut().map_or(&mut own, |leave| &mut leave.rooms);
-            self.read_long_run(file, start, length, extents, rooms)
+            let _leave = (length > LONG).then(|| self.wait_for_leave(&helpers, work));
+            self.read_long_run(file, start, length, extents, &helpers.rooms)
         };
         self.shared.moment.reading(&work.path);
         read
@@ -179,8 +187,8 @@ impl Hand<'_> {
         let for_known = if is_known { helpers.for_known.free.clone() } else { never() };
         loop {
             select_biased! {
-                recv(for_known) -> rooms => return helpers.for_known.leave(rooms.unwrap_or_default()),
-                recv(helpers.for_any.free) -> rooms => return helpers.for_any.leave(rooms.unwrap_or_default()),
+                recv(for_known) -> _ => return helpers.for_known.taken(),
+                recv(helpers.for_any.free) -> _ => return helpers.for_any.taken(),
                 recv(helpers.offered) -> piece => {
                     if let Ok(piece) = piece {
                         self.help(piece);
@@ -220,13 +228,13 @@ impl Hand<'_> {
         start: u64,
         length: u64,
         extents: &mut Vec<Extent>,
-        rooms: &mut Rooms,
+        rooms: &Rooms,
     ) -> Result<u64, Failure> {
         // Only advice: whether it is taken changes nothing but the speed.
         let _ = fadvise(file, start, std::num::NonZeroU64::new(length), Advice::Sequential);
         let (mut position, mut end_of_run) = (start, start.saturating_add(length));
-        let mut outstanding = Outstanding::new(std::mem::take(rooms));
-        let mut bytes = outstanding.room(0);
+        let mut outstanding = Outstanding::new();
+        let mut bytes = rooms.take(0);
         loop {
             if self.shared.cancel.is_cancelled() {
                 return Err(Failure::Job(SourceError::Cancelled));
@@ -254,14 +262,14 @@ impl Hand<'_> {
             if lengths.is_empty() {
                 break;
             }
-            let mut rest = outstanding.room(enough + CHUNK_MAX);
+            let mut rest = rooms.take(enough + CHUNK_MAX);
             rest.extend_from_slice(&bytes[cut..]);
             bytes.truncate(cut);
             self.store(bytes, lengths, extents, &mut outstanding)?;
             bytes = rest;
         }
-        outstanding.rooms.push(bytes);
-        *rooms = self.collect(extents, outstanding)?;
+        rooms.give_back(bytes);
+        self.collect(extents, outstanding)?;
         Ok(position - start)
     }
 
@@ -281,7 +289,7 @@ impl Hand<'_> {
             Err(TrySendError::Full(mut piece) | TrySendError::Disconnected(mut piece)) => {
                 let blobs = self.lane.put_run(&mut piece.bytes, &piece.lengths)?;
                 set_blobs(extents, first, &blobs);
-                outstanding.rooms.push(piece.bytes);
+                self.helpers.rooms.give_back(piece.bytes);
             }
         }
         while let Ok(answer) = outstanding.answers.try_recv() {
@@ -290,8 +298,8 @@ impl Hand<'_> {
         Ok(())
     }
 
-    /// Waits until every piece is stored, storing those that nobody has taken. What is left is the memory.
-    pub(crate) fn collect(&mut self, extents: &mut [Extent], mut outstanding: Outstanding) -> Result<Rooms, Failure> {
+    /// Waits until every piece is stored, storing those that nobody has taken.
+    pub(crate) fn collect(&mut self, extents: &mut [Extent], mut outstanding: Outstanding) -> Result<(), Failure> {
         // From here on the channel ends when no other hand holds a piece of this run.
         outstanding.answer = crossbeam_channel::bounded(0).0;
         while outstanding.count > 0 {
@@ -310,7 +318,7 @@ impl Hand<'_> {
             };
             outstanding.accept(answered, extents)?;
         }
-        Ok(outstanding.rooms)
+        Ok(())
     }
 }
 
@@ -332,8 +340,8 @@ mod tests {
             let helpers = Helpers::new(threads);
             let free = || (helpers.for_any.free.len(), helpers.for_known.free.len());
             assert_eq!(free(), (1, known));
-            let rooms = helpers.for_any.free.recv().unwrap();
-            let leave = helpers.for_any.leave(rooms);
+            helpers.for_any.free.recv().unwrap();
+            let leave = helpers.for_any.taken();
             assert_eq!(free(), (0, known));
             drop(leave);
             assert_eq!(free(), (1, known));
