@@ -2,11 +2,12 @@
 
     cargo build --release --bin resurgam
     cargo build --release -p resurgam-store --example limits
-    python3 benches/peers [--data ABCDE] [--tools NAME,…] [--scale 1] [--scale E=0.5] [--repeats 3] [--out docs/benchmarks.md]
+    python3 benches/peers [--data ABCDE] [--cold] [--tools NAME,…] [--scale 1] [--scale E=0.5] [--repeats 3] [--out docs/benchmarks.md]
 
 Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
-are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`).
+are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`). With `--cold` it lies in `$TMPDIR` or else in `/var/tmp`, which
+should be on a disk, and before each step the kernel is made to forget all that it has read (as root); these are tables of their own.
 
 With `--out` the page is written whenever a program has ended a round, once each has had one, and beside it, as JSON, every single
 measurement: data sets that are not asked for, or not that far, stay on the page as they were measured before. With `--more`,
@@ -25,23 +26,25 @@ import re
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from data import DATA_SETS  # noqa: E402
-from measure import limits, measure, size_mb, touch_memory  # noqa: E402
-from table import Measured, load, page, save  # noqa: E402
+from measure import forget_all, limits, measure, size_mb, touch_memory  # noqa: E402
+from table import COLD, Measured, load, page, save  # noqa: E402
 from tools import TOOLS  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 BOUNDS = Path(__file__).parent / "bounds.md"
 
 
-def one_round(tool, data, tree, pristine, warm_mb):
-    """Every step of one program on a fresh store and a fresh tree. Gives (step, cost) as they are done."""
+def one_round(tool, data, tree, pristine, make_ready):
+    """Every step of one program on a fresh store and a fresh tree, with `make_ready` called before each. Gives (step, cost) as they
+    are done."""
 
     def cost(commands):
-        touch_memory(warm_mb)
+        make_ready()
         return measure(tool, commands)
 
     def restored(commands):
@@ -82,14 +85,14 @@ def remove(path):
     subprocess.run(["rm", "-rf", path], check=True)
 
 
-def how(began, measured, missing, versions):
+def how(began, measured, missing, versions, where):
     """What the numbers of a data set were got with; `began` is the day of the first round."""
     days = began if began == str(datetime.date.today()) else f"{began} to {datetime.date.today()}"
     rounds = {name: measured.rounds(name) for name in measured.tools}
     most = max(rounds.values())
     fewer = "".join(f" (**{name} of {count}**)" for name, count in rounds.items() if count < most)
     programs = ", ".join(f"{name} {versions.get(name, '?')}" for name in measured.tools)
-    return (f"On {days}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, stores and trees in memory, "
+    return (f"On {days}, {os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, stores and trees {where}, "
             f"scale {measured.scale:g}, medians of {most}{fewer}: {programs}."
             + (f" **Not there: {', '.join(missing)}.**" if missing else ""))
 
@@ -105,6 +108,7 @@ def tell(sets, out):
 def main():
     ask = argparse.ArgumentParser(prog="benches/peers", description=__doc__.split("\n")[0])
     ask.add_argument("--data", default="ABCDE", help="letters of the data sets")
+    ask.add_argument("--cold", action="store_true", help="on a disk, and nothing of it in memory when a step begins")
     ask.add_argument("--tools", help="only these, with commas between; otherwise all that are there")
     ask.add_argument("--scale", action="append", default=[], metavar="[LETTER=]PART",
                      help="a part of the sizes: of all data sets, or of one")
@@ -118,21 +122,23 @@ def main():
     installed = [tool for tool in TOOLS if tool.find() and os.access(tool.find(), os.X_OK)]
     there = [tool for tool in installed if tool.name in asked]
     missing = [tool.name for tool in TOOLS if tool.name in asked and tool not in there]
-    base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", "/dev/shm")))
+    place = os.environ.get("TMPDIR", "/var/tmp" if given.cold else "/dev/shm")
+    base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=place))
     scales = dict(part.rpartition("=")[::2] for part in given.scale)
     kept = given.out and given.out.with_suffix(".json")
     sets = load(kept) if kept else {}
     versions = {kind.name: kind.version() for kind in installed}
     try:
         for data in (data for data in DATA_SETS if data.letter in given.data):
+            name = data.letter + (COLD if given.cold else "")
             pristine, tree = base / "pristine" / data.letter, base / data.letter
             print(f"{data.letter}: making {data.title}", file=sys.stderr)
             scale = float(scales.get(data.letter, scales.get("", 1)))
             data.make(pristine, scale)
             copy(pristine, tree)
-            warm_mb = int(size_mb(tree) * 1.5) + 100
-            cp_seconds, lines = limits(tree, base / "work", ROOT / "target/release/examples/limits")
-            measured, before = Measured("", scale, [kind.name for kind in there], cp_seconds, lines), sets.get(data.letter)
+            make_ready = forget_all if given.cold else partial(touch_memory, int(size_mb(tree) * 1.5) + 100)
+            cp_seconds, lines = limits(tree, base / "work", ROOT / "target/release/examples/limits", make_ready)
+            measured, before = Measured("", scale, [kind.name for kind in there], cp_seconds, lines), sets.get(name)
             began = str(datetime.date.today())
             if given.more and before and before.scale == scale and set(measured.tools) <= set(before.tools):
                 measured, began = before, re.search(r"\d{4}-\d\d-\d\d", before.how).group()
@@ -140,16 +146,17 @@ def main():
             for turn in range(min((measured.rounds(kind.name) for kind in there), default=given.repeats), given.repeats):
                 for kind in (kind for kind in there if measured.rounds(kind.name) <= turn):
                     tool = kind(kind.find(), base / "work", tree)
-                    for step, cost in one_round(tool, data, tree, pristine, warm_mb):
+                    for step, cost in one_round(tool, data, tree, pristine, make_ready):
                         measured.steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
-                        print(f"{data.letter} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
+                        print(f"{name} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
                               f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
                     remove(base / "work")
                     # So that what is done is not lost with what is not; nor what was measured before, with a first round that is stopped.
                     if not all(map(measured.rounds, measured.tools)):
                         continue
-                    measured.how = how(began, measured, missing, versions)
-                    sets[data.letter] = measured
+                    where = "on a disk, nothing of it in memory" if given.cold else "in memory"
+                    measured.how = how(began, measured, missing, versions, where)
+                    sets[name] = measured
                     if kept:
                         save(kept, sets)
                         tell(sets, given.out)

@@ -8,6 +8,9 @@ from data import DATA_SETS
 from goals import Set, goals
 from measure import Cost
 
+# What the name of a data set ends in where nothing of it was in memory.
+COLD = " cold"
+
 
 @dataclass
 class Measured:
@@ -37,10 +40,10 @@ def middle(costs):
 
 
 def load(path):
-    """{letter: Measured} of the data sets that were measured before."""
+    """{name: Measured} of the data sets that were measured before."""
     if not path.exists():
         return {}
-    sets = {letter: Measured(**one) for letter, one in json.loads(path.read_text()).items()}
+    sets = {name: Measured(**one) for name, one in json.loads(path.read_text()).items()}
     for one in sets.values():
         one.steps = {step: {name: [Cost(**cost) for cost in costs] for name, costs in by_tool.items()}
                      for step, by_tool in one.steps.items()}
@@ -48,7 +51,7 @@ def load(path):
 
 
 def save(path, sets):
-    path.write_text(json.dumps({letter: asdict(one) for letter, one in sorted(sets.items())}, indent=1) + "\n")
+    path.write_text(json.dumps({name: asdict(one) for name, one in sorted(sets.items())}, indent=1) + "\n")
 
 
 def cell(cost):
@@ -65,14 +68,15 @@ def ratio(ours, peers, name):
 
 
 def page(sets, bounds):
-    """`sets`: {letter: Measured}; `bounds`: what is written by hand."""
-    there = [(data, sets[data.letter]) for data in DATA_SETS if data.letter in sets]
+    """`sets`: {name: Measured}, by letter, and by letter and `COLD`; `bounds`: what is written by hand."""
+    warm = [(data, sets[data.letter]) for data in DATA_SETS if data.letter in sets]
+    cold = [(data, sets[data.letter + COLD]) for data in DATA_SETS if data.letter + COLD in sets]
     lines = ["# Beside the others", "",
              "Made by `python3 benches/peers`. Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last "
              "step, what it takes in the end.", ""]
-    for data, measured in there:
+    for data, measured, name in [(*one, one[0].letter) for one in warm] + [(*one, one[0].letter + COLD) for one in cold]:
         names = measured.tools
-        lines += [f"## {data.letter}: {data.title}", "", measured.how, "",
+        lines += [f"## {name}: {data.title}", "", measured.how, "",
                   "| step | " + " | ".join(names) + " | wall, CPU, peak of ours to the best of each |",
                   "|---|" + "---|" * (len(names) + 1)]
         for step, costs in measured.medians().items():
@@ -81,8 +85,8 @@ def page(sets, bounds):
             ratios = ", ".join(ratio(ours, peers, name) for name in ("wall", "cpu", "peak_mb")) if ours else "-"
             lines.append(f"| {step} | " + " | ".join(cell(costs.get(name)) for name in names) + f" | {ratios} |")
         lines += ["", "Limits:", "", "```", *measured.limits, "```", ""]
-    if all("resurgam" in one.tools and len(one.tools) > 1 for _, one in there):
+    if all("resurgam" in one.tools and len(one.tools) > 1 for _, one in warm):
         lines += ["## What was to be reached", "", "What is reached is **bold**; - is where a goal does not apply, or the best peer takes less "
                   "than 0.05 s.", "",
-                  *goals([Set(data.letter, one.scale, one.medians(), one.cp_seconds) for data, one in there]), ""]
+                  *goals([Set(data.letter, one.scale, one.medians(), one.cp_seconds) for data, one in warm]), ""]
     return "\n".join([*lines, bounds])
