@@ -6,8 +6,9 @@
 
 Makes the data, then lets each program do each step, one program after the other, each time on a new store; repeats that, and
 writes the medians. A program that is not there is left out, and the page says so. `RESURGAM_BIN` and so on name binaries that
-are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`). With `--cold` it lies in `$TMPDIR` or else in `/var/tmp`, which
-should be on a disk, and before each step the kernel is made to forget all that it has read (as root); these are tables of their own.
+are not on the path. All lies in `$TMPDIR`, or else in memory (`/dev/shm`). With `--cold` (as root) trees and
+stores lie in a file system of their own in `$TMPDIR` or else in `/var/tmp`, which should be on a disk, and before each step the kernel is made to
+forget all that it has read; these are tables of their own.
 
 With `--out` the page is written whenever a program has ended a round, once each has had one, and beside it, as JSON, every single
 measurement: data sets that are not asked for, or not that far, stay on the page as they were measured before. With `--more`,
@@ -23,28 +24,26 @@ import datetime
 import os
 import platform
 import re
-import subprocess
 import sys
 import tempfile
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from data import DATA_SETS  # noqa: E402
-from measure import forget_all, limits, measure, size_mb, touch_memory  # noqa: E402
-from table import COLD, Measured, load, page, save  # noqa: E402
+from measure import limits, measure, size_mb  # noqa: E402
+from places import Disk, Memory, remove  # noqa: E402
+from table import Measured, load, page, save  # noqa: E402
 from tools import TOOLS  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 BOUNDS = Path(__file__).parent / "bounds.md"
 
 
-def one_round(tool, data, tree, pristine, make_ready):
-    """Every step of one program on a fresh store and a fresh tree, with `make_ready` called before each. Gives (step, cost) as they
-    are done."""
+def one_round(tool, data, place):
+    """Every step of one program on a fresh store and a fresh tree. Gives (step, cost) as they are done."""
 
     def cost(commands):
-        make_ready()
+        place.make_ready()
         return measure(tool, commands)
 
     def restored(commands):
@@ -56,7 +55,7 @@ def one_round(tool, data, tree, pristine, make_ready):
     size = 0
     for step, before in (("first backup", None), ("unchanged", None), ("after 1 or 2 % changed", data.change)):
         if before:
-            before(tree, 1)
+            before(place.tree, 1)
         taken = cost(tool.backup())
         taken.store_mb, size = size_mb(tool.store) - size, size_mb(tool.store)
         yield step, taken
@@ -64,25 +63,14 @@ def one_round(tool, data, tree, pristine, make_ready):
     yield "list", cost(tool.list())
     yield "points", cost(tool.points())
     yield "restore", restored(tool.restore(to))
-    yield "restore one file", restored(tool.restore_one(data.one_file(tree), to))
+    yield "restore one file", restored(tool.restore_one(data.one_file(place.tree), to))
     if checks := tool.verify():
         yield "verify all data", cost(checks)
-    data.halve(tree)
+    data.halve(place.tree)
     measure(tool, tool.backup())
     taken = cost(tool.drop_old())
     taken.store_mb = size_mb(tool.store)
     yield "prune after half was dropped", taken
-    remove(tree)
-    copy(pristine, tree)
-
-
-def copy(tree, to):
-    """With holes and times as they are. A program of its own: a million files take this one minutes."""
-    subprocess.run(["cp", "-a", "--sparse=always", tree, to], check=True)
-
-
-def remove(path):
-    subprocess.run(["rm", "-rf", path], check=True)
 
 
 def how(began, measured, missing, versions, where):
@@ -122,22 +110,23 @@ def main():
     installed = [tool for tool in TOOLS if tool.find() and os.access(tool.find(), os.X_OK)]
     there = [tool for tool in installed if tool.name in asked]
     missing = [tool.name for tool in TOOLS if tool.name in asked and tool not in there]
-    place = os.environ.get("TMPDIR", "/var/tmp" if given.cold else "/dev/shm")
-    base = Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=place))
+    base, below = (Path(tempfile.mkdtemp(prefix="resurgam-peers.", dir=os.environ.get("TMPDIR", usual)))
+                   for usual in ("/dev/shm", "/var/tmp" if given.cold else "/dev/shm"))
     scales = dict(part.rpartition("=")[::2] for part in given.scale)
     kept = given.out and given.out.with_suffix(".json")
     sets = load(kept) if kept else {}
     versions = {kind.name: kind.version() for kind in installed}
+    place = None
     try:
         for data in (data for data in DATA_SETS if data.letter in given.data):
-            name = data.letter + (COLD if given.cold else "")
-            pristine, tree = base / "pristine" / data.letter, base / data.letter
             print(f"{data.letter}: making {data.title}", file=sys.stderr)
             scale = float(scales.get(data.letter, scales.get("", 1)))
+            pristine = base / "pristine" / data.letter
             data.make(pristine, scale)
-            copy(pristine, tree)
-            make_ready = forget_all if given.cold else partial(touch_memory, int(size_mb(tree) * 1.5) + 100)
-            cp_seconds, lines = limits(tree, base / "work", ROOT / "target/release/examples/limits", make_ready)
+            place = (Disk if given.cold else Memory)(below, pristine)
+            name = data.letter + place.suffix
+            place.renew()
+            cp_seconds, lines = limits(place, ROOT / "target/release/examples/limits")
             measured, before = Measured("", scale, [kind.name for kind in there], cp_seconds, lines), sets.get(name)
             began = str(datetime.date.today())
             if given.more and before and before.scale == scale and set(measured.tools) <= set(before.tools):
@@ -145,25 +134,28 @@ def main():
                 measured.cp_seconds, measured.limits = cp_seconds, lines
             for turn in range(min((measured.rounds(kind.name) for kind in there), default=given.repeats), given.repeats):
                 for kind in (kind for kind in there if measured.rounds(kind.name) <= turn):
-                    tool = kind(kind.find(), base / "work", tree)
-                    for step, cost in one_round(tool, data, tree, pristine, make_ready):
+                    place.renew()
+                    tool = kind(kind.find(), place.work, place.tree)
+                    for step, cost in one_round(tool, data, place):
                         measured.steps.setdefault(step, {}).setdefault(tool.name, []).append(cost)
                         print(f"{name} {turn + 1} {tool.name:9} {step:30} {cost.wall:8.2f} s {cost.cpu:8.2f} CPU s "
                               f"{cost.peak_mb:6.0f} MB {cost.store_mb:+9.1f} MB", file=sys.stderr)
-                    remove(base / "work")
                     # So that what is done is not lost with what is not; nor what was measured before, with a first round that is stopped.
                     if not all(map(measured.rounds, measured.tools)):
                         continue
-                    where = "on a disk, nothing of it in memory" if given.cold else "in memory"
-                    measured.how = how(began, measured, missing, versions, where)
+                    measured.how = how(began, measured, missing, versions, place.where)
                     sets[name] = measured
                     if kept:
                         save(kept, sets)
                         tell(sets, given.out)
+            place.close()
             remove(base / "pristine")
-            remove(tree)
+            remove(place.tree)
     finally:
+        if place:
+            place.close()
         remove(base)
+        remove(below)
     tell(sets, given.out)
 
 

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass
@@ -20,20 +19,21 @@ class Cost:
         return Cost(self.wall + other.wall, self.cpu + other.cpu, max(self.peak_mb, other.peak_mb))
 
 
-def limits(tree, work, program, make_ready):
+def limits(place, program):
     """What the machine can do with a tree at best: copying it, compressing it, looking at each file, and what one thread does
-    with its bytes; `make_ready` is called before each. Gives the seconds of `cp -a`, and all as lines of text."""
+    with its bytes. Gives the seconds of `cp -a`, and all as lines of text."""
+    tree, work = place.tree, place.work
     lines, seconds = [], []
     for name, line in (("cp -a", f"cp -a --sparse=auto '{tree}' '{work}/copy'"),
                        ("tar and zstd -3 -T2", f"tar cSf - -C '{tree}' . | zstd -q -3 -T2 > '{work}/packed'")):
         work.mkdir()
-        make_ready()
+        place.make_ready()
         began = time.monotonic()
         subprocess.run(line, shell=True, check=True)
         seconds.append(time.monotonic() - began)
         lines.append(f"{name:24} {seconds[-1]:6.2f} s, {size_mb(work):.0f} MB")
         shutil.rmtree(work)
-    make_ready()
+    place.make_ready()
     before, began = os.times(), time.monotonic()
     subprocess.run(["find", tree, "-newermt", "2100-01-01"], check=True)
     wall, after = time.monotonic() - began, os.times()
@@ -51,12 +51,6 @@ def touch_memory(megabytes):
     with mmap.mmap(-1, megabytes << 20) as held:
         for at in range(0, len(held), 1 << 20):
             held[at : at + (1 << 20)] = b"x" * (1 << 20)
-
-
-def forget_all():
-    """Everything is on the disk, and nothing of it in memory: what comes next reads from there."""
-    os.sync()
-    Path("/proc/sys/vm/drop_caches").write_text("3")
 
 
 def measure(tool, commands):

@@ -7,9 +7,7 @@ from statistics import median
 from data import DATA_SETS
 from goals import Set, goals
 from measure import Cost
-
-# What the name of a data set ends in where nothing of it was in memory.
-COLD = " cold"
+from places import Disk
 
 
 @dataclass
@@ -68,13 +66,13 @@ def ratio(ours, peers, name):
 
 
 def page(sets, bounds):
-    """`sets`: {name: Measured}, by letter, and by letter and `COLD`; `bounds`: what is written by hand."""
+    """`sets`: {name: Measured}, by letter, and by letter and what a place adds to it; `bounds`: what is written by hand."""
     warm = [(data, sets[data.letter]) for data in DATA_SETS if data.letter in sets]
-    cold = [(data, sets[data.letter + COLD]) for data in DATA_SETS if data.letter + COLD in sets]
+    cold = [(data, sets[data.letter + Disk.suffix]) for data in DATA_SETS if data.letter + Disk.suffix in sets]
     lines = ["# Beside the others", "",
              "Made by `python3 benches/peers`. Each cell: wall s / CPU s / peak MB, and where the store changed, by how many MB; for the last "
              "step, what it takes in the end.", ""]
-    for data, measured, name in [(*one, one[0].letter) for one in warm] + [(*one, one[0].letter + COLD) for one in cold]:
+    for data, measured, name in [(*one, one[0].letter) for one in warm] + [(*one, one[0].letter + Disk.suffix) for one in cold]:
         names = measured.tools
         lines += [f"## {name}: {data.title}", "", measured.how, "",
                   "| step | " + " | ".join(names) + " | wall, CPU, peak of ours to the best of each |",
