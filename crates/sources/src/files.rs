@@ -18,6 +18,7 @@ mod listing;
 mod moment;
 mod notes;
 mod owners;
+mod prefetch;
 pub mod restore;
 mod runs;
 mod scout;

@@ -37,6 +37,7 @@ use super::{
     moment::{Moment, System},
     notes::Notes,
     owners::Names,
+    prefetch::prefetch,
     scout::Ahead,
     stat::Stat,
     walk::{Batch, Item, Root, Rules, Walk},
@@ -256,6 +257,7 @@ fn work(mut hand: Hand<'_>, stop: &Cancel, jobs: &Receiver<Job>, done: &Sender<D
             }
             recv(jobs) -> job => {
                 let Ok(job) = job else { break };
+                prefetch(job.works.iter().map(|(_, work)| work));
                 for (place, work) in job.works {
                     if stop.is_cancelled() {
                         return Ok(());
