@@ -7,7 +7,6 @@
 use std::{io::IoSliceMut, num::NonZeroU64};
 
 use resurgam_store::limits;
-
 use rustix::{
     fd::OwnedFd,
     fs::{Advice, FileType, fadvise},
