@@ -150,7 +150,6 @@ def main():
                         tell(sets, given.out)
             place.close()
             remove(base / "pristine")
-            remove(place.tree)
     finally:
         if place:
             place.close()

@@ -30,7 +30,9 @@ class Place:
         """Before each step."""
 
     def close(self):
-        pass
+        """Nothing is left, and its room is free."""
+        remove(self.tree)
+        remove(self.work)
 
 
 class Memory(Place):

@@ -89,7 +89,10 @@ fn long_files_that_changed_a_little_cost_little_whoever_reads_them() {
     }
 }
 
-/// Stops whoever has read a database until so many were read, and changes each once when it was.
+/// How many databases are read at once.
+const READERS: usize = 3;
+
+/// Stops whoever has read a database until all were read, and changes each when it was read first.
 struct Together {
     readers: Barrier,
     read: AtomicUsize,
@@ -97,8 +100,8 @@ struct Together {
 }
 
 impl Together {
-    fn new(readers: usize, change: impl Fn(&str) + Sync + 'static) -> Self {
-        Self { readers: Barrier::new(readers), read: AtomicUsize::new(0), change: Box::new(change) }
+    fn new(change: impl Fn(&str) + Sync + 'static) -> Self {
+        Self { readers: Barrier::new(READERS), read: AtomicUsize::new(0), change: Box::new(change) }
     }
 }
 
@@ -111,7 +114,7 @@ impl Moment for Together {
     }
     fn reading(&self, path: &BytePath) {
         // The first times only: then all are in the midst of it, and none has given back its leave.
-        if self.read.fetch_add(1, Ordering::SeqCst) < 3 {
+        if self.read.fetch_add(1, Ordering::SeqCst) < READERS {
             self.readers.wait();
             (self.change)(&path.to_string());
             self.readers.wait();
@@ -119,7 +122,7 @@ impl Moment for Together {
     }
 }
 
-/// Were only one read at once, this would not end.
+/// Were fewer read at once, this would not end.
 #[test]
 fn databases_that_are_known_are_read_at_once_and_each_again_that_changes() {
     let source = OddDir::new("databases");
@@ -141,7 +144,7 @@ fn databases_that_are_known_are_read_at_once_and_each_again_that_changes() {
         // Its third is as it was.
         _ => {}
     };
-    let second = pool.try_take(&of(source.path()), Some(&first.captured.root), &Together::new(3, change)).unwrap();
+    let second = pool.try_take(&of(source.path()), Some(&first.captured.root), &Together::new(change)).unwrap();
     assert_nothing_said(&second);
     restored_as_it_is(&pool, &second, &source);
 }
