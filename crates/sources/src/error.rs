@@ -75,6 +75,13 @@ pub enum SourceError {
     Store(#[from] StoreError),
 }
 
+impl SourceError {
+    /// Something that cannot be unless a program is wrong, such as a thread that is gone.
+    pub(crate) fn internal(what: &str) -> Self {
+        StoreError::Internal(what.to_owned()).into()
+    }
+}
+
 /// An error of the system in words that name the remedy where there is one.
 pub(crate) fn explain(error: &io::Error) -> String {
     match error.kind() {

@@ -6,6 +6,7 @@
 
 mod attributes;
 pub mod capture;
+mod collector;
 mod content;
 mod filter;
 mod handle;
@@ -19,6 +20,7 @@ mod moment;
 mod notes;
 mod owners;
 mod prefetch;
+mod previous;
 pub mod restore;
 mod runs;
 mod scout;
@@ -28,6 +30,7 @@ pub mod testkit;
 #[cfg(test)]
 mod tests;
 mod walk;
+mod workers;
 
 pub use capture::{Capture, Captured, NeverEntered, capture};
 pub use filter::check_selection;

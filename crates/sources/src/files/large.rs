@@ -312,7 +312,7 @@ impl Hand<'_> {
                     }
                     Err(_) => outstanding.answers.recv().map_err(|_| {
                         let what = "a thread that stored a part of a file ended without an answer";
-                        Failure::Job(StoreError::Internal(what.to_owned()).into())
+                        Failure::Job(SourceError::internal(what))
                     })?,
                 },
             };

@@ -284,7 +284,7 @@ impl<'a, 'w> Stream<'a, 'w> {
         let job = std::mem::take(&mut self.job);
         if !job.nodes.is_empty() && !self.workers.give(job) {
             let what = "every thread that makes files has ended";
-            self.context.report.abort(StoreError::Internal(what.to_owned()).into());
+            self.context.report.abort(SourceError::internal(what));
         }
     }
 

@@ -7,7 +7,6 @@ use std::{
 };
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, bounded, select_biased};
-use resurgam_store::StoreError;
 
 use super::{
     Context, JOB_HANDLES,
@@ -17,6 +16,7 @@ use super::{
     node::Maker,
     report::Report,
 };
+use crate::error::SourceError;
 
 /// Entries that go to one worker at once.
 pub(super) const JOB_NODES: usize = 128;
@@ -34,7 +34,7 @@ impl Drop for Alarm<'_> {
     fn drop(&mut self) {
         if thread::panicking() {
             let what = "a thread that makes files ended early";
-            self.0.abort(StoreError::Internal(what.to_owned()).into());
+            self.0.abort(SourceError::internal(what));
         }
     }
 }
