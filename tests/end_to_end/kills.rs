@@ -4,13 +4,15 @@ use std::{
     collections::{BTreeMap, HashMap},
     ffi::OsString,
     fs,
-    path::{Path, PathBuf},
-    process::Command,
+    path::PathBuf,
     time::Duration,
 };
 
 use resurgam_tests::{
-    Outcome, Part, Random, Running, Scene, args, assert_same, differences, is_present, parts::count_from, plain_tree,
+    Outcome, Part, Random, Scene, args, assert_same, differences, is_present,
+    killed::{Calls, killed_at_call},
+    parts::count_from,
+    plain_tree,
 };
 
 /// Points that the policy keeps.
@@ -89,15 +91,10 @@ impl History {
         self.scene.program().start(self.arguments(command)).kill_after(after)
     }
 
-    /// Kills the command when one of its threads makes its n-th call that changes the disk.
-    fn kill_at_numbered_call(&mut self, command: &'static str, number: u64) -> Outcome {
-        const CALLS: &str = "write,pwrite64,writev,pwritev,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,ftruncate,fallocate";
-        println!("kill {command} at call {number}");
-        let mut strace = Command::new("strace");
-        strace.args(["-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", &format!("trace={CALLS}")]);
-        strace.args(["-e", &format!("inject={CALLS}:signal=KILL:when={number}")]);
-        let mut command = self.scene.program().command_under(strace, self.arguments(command));
-        Running::start(&mut command).finish(Duration::from_secs(180))
+    /// Kills the command when one of its threads makes its n-th call of those that change the disk.
+    fn kill_at_numbered_call(&mut self, command: &'static str) -> Outcome {
+        println!("kill {command}");
+        killed_at_call(&self.scene.program(), self.arguments(command), Calls::draw(&mut self.random))
     }
 
     /// The points that the program lists, the newest last. One that was never reported must be what a killed backup had
@@ -195,6 +192,7 @@ fn kills_at_numbered_calls_cost_only_the_interrupted_work() {
     }
     let mut history = History::new("kills_at_calls", 52);
     let rounds = count_from("RESURGAM_KILLS", 12);
+    let mut killed = 0;
     for round in 0..rounds {
         history.change();
         let command = ["protect", "prune", "expire"][round as usize % 3];
@@ -202,39 +200,76 @@ fn kills_at_numbered_calls_cost_only_the_interrupted_work() {
             history.scene.program().run(args!["expire"]).done();
         }
         let before = history.listed();
-        // Every number up to where such a small run ends, first the early ones.
-        let outcome = history.kill_at_numbered_call(command, 1 + (round / 3) * 37 / rounds.div_ceil(3).max(1));
+        let outcome = history.kill_at_numbered_call(command);
+        killed += u64::from(outcome.was_killed());
         history.check(command, &before, &outcome);
         history.assert_sample_restores();
         history.backup();
     }
+    println!("killed before their end: {killed} of {rounds}");
+    assert!(killed > rounds / 3, "{killed} of {rounds} is too few");
     history.assert_all_restores();
 }
 
-#[test]
-fn a_killed_restore_can_be_done_again() {
-    let mut history = History::new("killed_restore", 53);
-    let id = history.listed().pop().unwrap();
-    let copy = history.known[&id].clone();
-    let to = history.scene.path("to");
-    let full = history.scene.recover(&id, &history.scene.path("measured"));
-    full.done();
-    for _ in 0..3 {
-        let after = full.took().mul_f64(history.random.fraction());
-        history.scene.program().start(args!["recover", id, "--to", to, "--conflict", "overwrite"]).kill_after(after);
-    }
-    history.scene.program().run(args!["recover", id, "--to", to, "--conflict", "overwrite"]).done();
-    assert_same(&copy, &to);
-    assert_no_debris(&to);
+/// A point, and where it is recovered to over whatever is there.
+struct Target {
+    history: History,
+    copy: PathBuf,
+    to: PathBuf,
+    recover: Vec<OsString>,
 }
 
-/// Files with the marks of something unfinished.
-fn assert_no_debris(root: &Path) {
-    let names: Vec<_> = plain_tree::files_below(root)
-        .into_iter()
-        .filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b".")))
-        .collect();
-    assert!(names.is_empty(), "{names:?}");
+impl Target {
+    fn new(test: &str, seed: u64) -> Self {
+        let mut history = History::new(test, seed);
+        let id = history.listed().pop().unwrap();
+        let (copy, to) = (history.known[&id].clone(), history.scene.path("to"));
+        let recover = args!["recover", id, "--to", to, "--conflict", "overwrite"].to_vec();
+        Self { history, copy, to, recover }
+    }
+
+    /// A restore that nobody kills puts everything right, and nothing of the killed ones is left.
+    fn assert_can_be_done_again(&self) -> Outcome {
+        let outcome = self.history.scene.program().run(self.recover.clone());
+        outcome.done();
+        assert_same(&self.copy, &self.to);
+        outcome
+    }
+}
+
+#[test]
+fn a_restore_killed_at_random_moments_can_be_done_again() {
+    let mut target = Target::new("killed_restore", 53);
+    let length = target.assert_can_be_done_again().took();
+    for round in 0..count_from("RESURGAM_KILLS", 12) {
+        // Into nothing now and then; else over what is there.
+        if round % 4 == 0 {
+            fs::remove_dir_all(&target.to).unwrap();
+        }
+        for _ in 0..2 {
+            let after = length.mul_f64(target.history.random.fraction());
+            target.history.scene.program().start(target.recover.clone()).kill_after(after);
+        }
+        target.assert_can_be_done_again();
+    }
+}
+
+#[test]
+fn a_restore_killed_at_numbered_calls_can_be_done_again() {
+    if !is_present("a_restore_killed_at_numbered_calls_can_be_done_again", &[Part::Tool("strace")]) {
+        return;
+    }
+    let mut target = Target::new("killed_restore_at_calls", 55);
+    let rounds = count_from("RESURGAM_KILLS", 12);
+    let mut killed = 0;
+    for _ in 0..rounds {
+        let call = Calls::draw(&mut target.history.random);
+        let outcome = killed_at_call(&target.history.scene.program(), target.recover.clone(), call);
+        killed += u64::from(outcome.was_killed());
+        target.assert_can_be_done_again();
+    }
+    println!("killed before their end: {killed} of {rounds}");
+    assert!(killed > rounds / 3, "{killed} of {rounds} is too few");
 }
 
 #[test]

@@ -6,12 +6,12 @@ use std::{
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use resurgam_tests::{
-    Outcome, Part, Random, Running, Scene, args, assert_same, is_present,
+    Outcome, Part, Random, Scene, args, assert_same, is_present,
+    killed::{Calls, killed_at_call},
     losing::{integrity_of, rows_of},
     parts::count_from,
     plain_tree,
@@ -44,7 +44,7 @@ enum Kill {
     /// At this part of its usual length.
     Moment(f64),
     /// When one of its threads makes this call, of those that change the disk.
-    Call(u64),
+    Call(Calls, u64),
 }
 
 impl Past {
@@ -138,13 +138,8 @@ impl Past {
             Kill::Moment(share) => {
                 self.scene.program().start(arguments.iter().cloned()).kill_after(self.lengths[what].mul_f64(share))
             }
-            Kill::Call(number) => {
-                const CALLS: &str = "write,pwrite64,fsync,fdatasync,rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,ftruncate";
-                let mut strace = Command::new("strace");
-                strace.args(["-f", "-qq", "-o", "/dev/null", "--seccomp-bpf", "-e", &format!("trace={CALLS}")]);
-                strace.args(["-e", &format!("inject={CALLS}:signal=KILL:when={number}")]);
-                let mut command = self.scene.program().command_under(strace, arguments.iter().cloned());
-                Running::start(&mut command).finish(Duration::from_secs(180))
+            Kill::Call(calls, number) => {
+                killed_at_call(&self.scene.program(), arguments.iter().cloned(), (calls, number))
             }
         };
         assert!(outcome.was_killed() || outcome.code() == Some(0), "{outcome}");
@@ -227,10 +222,14 @@ fn kills_at_numbered_calls_of_restore_and_sync() {
     }
     let mut past = Past::new("sync_kills_at_calls", 62);
     let rounds = count_from("RESURGAM_KILLS", 12).div_ceil(2);
+    let mut killed = 0;
     for round in 0..rounds {
-        // The last calls of a restore are those that put things in place.
-        let restoring = Kill::Call(1 + past.random.below(700));
-        let reconciling = Kill::Call(1 + past.random.below(500));
-        past.round(round % 2 == 0, restoring, reconciling);
+        let [restoring, reconciling] = [(); 2].map(|()| {
+            let (calls, number) = Calls::draw(&mut past.random);
+            Kill::Call(calls, number)
+        });
+        killed += past.round(round % 2 == 0, restoring, reconciling);
     }
+    println!("killed before their end: {killed} of {}", 2 * rounds);
+    assert!(killed > rounds * 2 / 3, "{killed} of {} is too few", 2 * rounds);
 }

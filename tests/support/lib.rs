@@ -19,6 +19,7 @@ pub mod compare;
 pub mod database;
 pub mod disk;
 pub mod facts;
+pub mod killed;
 pub mod line;
 pub mod losing;
 pub mod odd_tree;

@@ -4,7 +4,7 @@ use std::{ffi::CStr, io, mem::MaybeUninit};
 
 use rustix::{
     fd::AsFd,
-    fs::{FileType, RawDir},
+    fs::{FileType, RawDir, SeekFrom, seek},
 };
 
 /// Bytes that one `getdents64` may fill; a few thousand names.
@@ -46,11 +46,12 @@ impl From<FileType> for Told {
 }
 
 impl Listing {
-    /// Reads all names of the directory but `.` and `..`. With an error come those that could be read before it.
+    /// Reads all names of the directory but `.` and `..`, however far the handle was read before. With an error come those
+    /// that could be read before it.
     pub(crate) fn read(directory: impl AsFd, buffer: &mut [MaybeUninit<u8>]) -> (Self, Option<io::Error>) {
         let mut listing = Self::default();
+        let mut fault = seek(&directory, SeekFrom::Start(0)).err().map(io::Error::from);
         let mut raw = RawDir::new(directory, buffer);
-        let mut fault = None;
         while let Some(entry) = raw.next() {
             let result = entry.map_err(io::Error::from).and_then(|e| listing.add(e.file_name(), e.file_type().into()));
             if let Err(error) = result {
@@ -141,6 +142,19 @@ mod tests {
             assert!(fault.is_none());
             let found: Vec<Vec<u8>> = (0..listing.len()).map(|i| listing.get(i).unwrap().to_bytes().to_vec()).collect();
             assert_eq!(found, wanted);
+        }
+    }
+
+    #[test]
+    fn a_handle_can_be_listed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        File::create(folder.path().join("name")).unwrap();
+        let handle = File::open(folder.path()).unwrap();
+        let mut buffer = vec![MaybeUninit::uninit(); 1024];
+        for _ in 0..2 {
+            let (listing, fault) = Listing::read(&handle, &mut buffer);
+            assert!(fault.is_none());
+            assert_eq!(listing.len(), 1);
         }
     }
 

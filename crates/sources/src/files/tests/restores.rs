@@ -127,6 +127,19 @@ fn conflicts_are_settled_as_asked() {
 }
 
 #[test]
+fn what_a_killed_restore_left_goes_with_the_next() {
+    let scene = Scene::new("leftovers");
+    scene.with(Conflict::Refuse);
+    // The largest number that a process may have is 2^22: nobody has this one.
+    let leftovers = [".resurgam-2147483647-0", "a/.resurgam-2147483647-1", "a/b/.resurgam-2147483647-2"];
+    leftovers.iter().for_each(|name| fs::write(scene.at(name), "half").unwrap());
+    scene.with(Conflict::Skip);
+    assert!(leftovers.iter().all(|name| scene.at(name).exists()), "whoever does not say `overwrite` keeps all");
+    assert_all_proved(&scene.with(Conflict::Overwrite));
+    assert_same(scene.source.path(), scene.target.path());
+}
+
+#[test]
 fn no_link_leads_out_of_the_target() {
     for conflict in [Conflict::Skip, Conflict::Overwrite, Conflict::Copy] {
         let scene = Scene::new("links-out");
