@@ -125,13 +125,14 @@ def main():
             data.make(pristine, scale)
             place = (Disk if given.cold else Memory)(below, pristine)
             name = data.letter + place.suffix
-            place.renew()
-            cp_seconds, lines = limits(place, ROOT / "target/release/examples/limits")
-            measured, before = Measured("", scale, [kind.name for kind in there], cp_seconds, lines), sets.get(name)
-            began = str(datetime.date.today())
-            if given.more and before and before.scale == scale and set(measured.tools) <= set(before.tools):
+            before, names = sets.get(name), [kind.name for kind in there]
+            if given.more and before and before.scale == scale and set(names) <= set(before.tools):
+                # The limits stay those that were measured with the first rounds.
                 measured, began = before, re.search(r"\d{4}-\d\d-\d\d", before.how).group()
-                measured.cp_seconds, measured.limits = cp_seconds, lines
+            else:
+                place.renew()
+                measured = Measured("", scale, names, *limits(place, ROOT / "target/release/examples/limits"))
+                began = str(datetime.date.today())
             for turn in range(min((measured.rounds(kind.name) for kind in there), default=given.repeats), given.repeats):
                 for kind in (kind for kind in there if measured.rounds(kind.name) <= turn):
                     place.renew()

@@ -164,7 +164,8 @@ impl History {
 fn kills_at_random_moments_cost_only_the_interrupted_work() {
     let mut history = History::new("kills", 51);
     let mut killed: BTreeMap<&str, u64> = BTreeMap::new();
-    for round in 0..count_from("RESURGAM_KILLS", 12) {
+    let rounds = count_from("RESURGAM_KILLS", 12);
+    for round in 0..rounds {
         history.change();
         let command = ["protect", "expire", "protect", "prune"][round as usize % 4];
         if command == "prune" {
@@ -180,8 +181,8 @@ fn kills_at_random_moments_cost_only_the_interrupted_work() {
             history.assert_all_restores();
         }
     }
-    println!("killed before their end: {killed:?}");
-    assert!(!killed.is_empty());
+    println!("killed before their end: {killed:?} of {rounds}");
+    assert!(killed.values().sum::<u64>() > rounds / 4, "{killed:?} of {rounds} is too few");
     history.assert_all_restores();
 }
 
@@ -241,17 +242,22 @@ impl Target {
 fn a_restore_killed_at_random_moments_can_be_done_again() {
     let mut target = Target::new("killed_restore", 53);
     let length = target.assert_can_be_done_again().took();
-    for round in 0..count_from("RESURGAM_KILLS", 12) {
+    let rounds = count_from("RESURGAM_KILLS", 12);
+    let mut killed = 0;
+    for round in 0..rounds {
         // Into nothing now and then; else over what is there.
         if round % 4 == 0 {
             fs::remove_dir_all(&target.to).unwrap();
         }
         for _ in 0..2 {
             let after = length.mul_f64(target.history.random.fraction());
-            target.history.scene.program().start(target.recover.clone()).kill_after(after);
+            let outcome = target.history.scene.program().start(target.recover.clone()).kill_after(after);
+            killed += u64::from(outcome.was_killed());
         }
         target.assert_can_be_done_again();
     }
+    println!("killed before their end: {killed} of {}", 2 * rounds);
+    assert!(killed > rounds / 2, "{killed} of {} is too few", 2 * rounds);
 }
 
 #[test]

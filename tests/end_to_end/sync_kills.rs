@@ -212,7 +212,7 @@ fn kills_at_random_moments_of_restore_and_sync() {
         killed += past.round(round % 2 == 0, restoring, reconciling);
     }
     println!("killed before their end: {killed} of {}", 2 * rounds);
-    assert!(killed > 0);
+    assert!(killed > rounds / 2, "{killed} of {} is too few", 2 * rounds);
 }
 
 #[test]

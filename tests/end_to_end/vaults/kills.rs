@@ -112,7 +112,8 @@ fn kills_cost_only_the_interrupted_work(store: &Store) {
     pruned.done();
     history.lengths.insert("prune", pruned.took());
     let mut killed: BTreeMap<&str, u64> = BTreeMap::new();
-    for round in 0..count_from("RESURGAM_KILLS", 8) {
+    let rounds = count_from("RESURGAM_KILLS", 8);
+    for round in 0..rounds {
         history.change();
         let command = ["backup", "backup", "prune"][round as usize % 3];
         let before = history.listed();
@@ -139,7 +140,8 @@ fn kills_cost_only_the_interrupted_work(store: &Store) {
         history.assert_restores(&listed[older]);
         history.assert_restores(listed.last().unwrap());
     }
-    println!("killed before their end: {killed:?}");
+    println!("killed before their end: {killed:?} of {rounds}");
+    assert!(killed.values().sum::<u64>() > rounds / 4, "{killed:?} of {rounds} is too few");
     for command in ["prune", "expire"] {
         let outcome = history.server.scene.program().run(args![command]);
         outcome.done();
@@ -191,7 +193,7 @@ fn kills_while_registering_and_changing_the_passphrase_shut_nobody_out(store: &S
         let after = length.mul_f64(server.random.fraction() * 1.2);
         let outcome = server.scene.program().start(change(owner.pin_file())).kill_after(after);
         assert!(outcome.was_killed() || outcome.code() == Some(0), "{outcome}");
-        killed += u32::from(outcome.was_killed());
+        killed += u64::from(outcome.was_killed());
         // One of the two opens the part: the new one at least where its command has ended.
         let opens = |passphrase: &PathBuf| {
             let arguments = args!["vault", "register", "--credentials", credentials, "--passphrase-file", passphrase];
@@ -210,6 +212,7 @@ fn kills_while_registering_and_changing_the_passphrase_shut_nobody_out(store: &S
         server.run(args!["verify", "--online"]);
     }
     println!("{killed} of {rounds} were killed before their end");
+    assert!(killed > rounds / 4, "{killed} of {rounds} is too few");
     let to = server.scene.path("to");
     server.run(args!["recover", point.id, "--online", "--to", to]);
     assert_same(&copy, &to);
