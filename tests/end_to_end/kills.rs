@@ -10,7 +10,7 @@ use std::{
 
 use resurgam_tests::{
     Outcome, Part, Random, Scene, args, assert_same, differences, is_present,
-    killed::{Calls, killed_at_call},
+    killed::{Call, killed_at_call},
     parts::count_from,
     plain_tree,
 };
@@ -94,7 +94,7 @@ impl History {
     /// Kills the command when one of its threads makes its n-th call of those that change the disk.
     fn kill_at_numbered_call(&mut self, command: &'static str) -> Outcome {
         println!("kill {command}");
-        killed_at_call(&self.scene.program(), self.arguments(command), Calls::draw(&mut self.random))
+        killed_at_call(&self.scene.program(), self.arguments(command), Call::draw(&mut self.random))
     }
 
     /// The points that the program lists, the newest last. One that was never reported must be what a killed backup had
@@ -269,7 +269,7 @@ fn a_restore_killed_at_numbered_calls_can_be_done_again() {
     let rounds = count_from("RESURGAM_KILLS", 12);
     let mut killed = 0;
     for _ in 0..rounds {
-        let call = Calls::draw(&mut target.history.random);
+        let call = Call::draw(&mut target.history.random);
         let outcome = killed_at_call(&target.history.scene.program(), target.recover.clone(), call);
         killed += u64::from(outcome.was_killed());
         target.assert_can_be_done_again();

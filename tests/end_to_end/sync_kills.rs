@@ -11,7 +11,7 @@ use std::{
 
 use resurgam_tests::{
     Outcome, Part, Random, Scene, args, assert_same, is_present,
-    killed::{Calls, killed_at_call},
+    killed::{Call, killed_at_call},
     losing::{integrity_of, rows_of},
     parts::count_from,
     plain_tree,
@@ -44,7 +44,7 @@ enum Kill {
     /// At this part of its usual length.
     Moment(f64),
     /// When one of its threads makes this call, of those that change the disk.
-    Call(Calls, u64),
+    Call(Call),
 }
 
 impl Past {
@@ -138,9 +138,7 @@ impl Past {
             Kill::Moment(share) => {
                 self.scene.program().start(arguments.iter().cloned()).kill_after(self.lengths[what].mul_f64(share))
             }
-            Kill::Call(calls, number) => {
-                killed_at_call(&self.scene.program(), arguments.iter().cloned(), (calls, number))
-            }
+            Kill::Call(call) => killed_at_call(&self.scene.program(), arguments.iter().cloned(), call),
         };
         assert!(outcome.was_killed() || outcome.code() == Some(0), "{outcome}");
         outcome
@@ -224,10 +222,7 @@ fn kills_at_numbered_calls_of_restore_and_sync() {
     let rounds = count_from("RESURGAM_KILLS", 12).div_ceil(2);
     let mut killed = 0;
     for round in 0..rounds {
-        let [restoring, reconciling] = [(); 2].map(|()| {
-            let (calls, number) = Calls::draw(&mut past.random);
-            Kill::Call(calls, number)
-        });
+        let [restoring, reconciling] = [(); 2].map(|()| Kill::Call(Call::draw(&mut past.random)));
         killed += past.round(round % 2 == 0, restoring, reconciling);
     }
     println!("killed before their end: {killed} of {}", 2 * rounds);
